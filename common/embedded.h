@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of the tree that are compiled into the programs (see embed.cmake). */
+#ifndef CARILLON_EMBEDDED_H
+#define CARILLON_EMBEDDED_H
+
+#include <stddef.h>
+
+struct embedded_file {
+	const char *name;	   /* file name without folder, with its ending */
+	const unsigned char *data; /* NUL-terminated after `size` bytes */
+	size_t size;
+};
+
+extern const struct embedded_file embedded_migrations[]; /* schemas/sql, in order of name */
+extern const size_t embedded_migrations_count;
+extern const struct embedded_file embedded_avro[]; /* schemas/avro */
+extern const size_t embedded_avro_count;
+
+#endif

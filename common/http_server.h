@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP server by libmicrohttpd, its epoll descriptor nested in the event loop. Handlers get
+ * complete requests and may answer at once or later (the connection is suspended meanwhile).
+ *
+ * Before a handler sees anything, a guard (http_guard.h) refuses what invites request smuggling
+ * with 400 and closes; bodies above the route's cap get 413 before they are read. A request that is
+ * not complete within its deadline, however it drips, gets 408 and is cut off; an idle connection
+ * ends after 30 s. When `max_connections` are open, the longest incomplete or idle one makes room
+ * for the next; one that a handler is at work for never does. Memory a connection is constant.
+ *
+ * One thread: everything here belongs to the loop's.
+ */
+#ifndef CARILLON_HTTP_SERVER_H
+#define CARILLON_HTTP_SERVER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+
+struct http_server;
+struct http_exchange; /* one request and its answer */
+
+typedef void http_handler(void *arg, struct http_exchange *x);
+
+#define HTTP_PARAMS_MAX 4
+
+struct http_route {
+	const char *methods; /* "GET", "GET,POST"; HEAD is answered where GET is */
+	const char *
+		path; /* "/healthz", "/webhooks/{provider}/{account}", a final "*" takes the rest */
+	http_handler *handler;
+	size_t max_body_bytes;
+};
+
+struct http_server_options {
+	const char *listen; /* "127.0.0.1:8080", "[::]:8080"; port 0: any free one */
+	const struct http_route *routes;
+	size_t routes_count;
+	unsigned max_connections;
+	unsigned max_per_ip;	    /* 0: no limit */
+	int64_t header_timeout_ms;  /* to complete the header */
+	int64_t request_timeout_ms; /* to complete header and body */
+	const struct clock *clock;
+	/* Called for each answer, for metrics; `route` is NULL when none was reached. May be NULL.
+	 */
+	void (*on_done)(void *arg, const struct http_route *route, unsigned status,
+			int64_t took_ms);
+	void *arg; /* of on_done and of the handlers */
+};
+
+/* NULL with the reason (address in use, bad address). */
+struct http_server *http_server_new(struct ev_loop *loop, const struct http_server_options *o,
+				    struct buf *error);
+unsigned http_server_port(const struct http_server *s);
+/* Stops accepting and closes idle connections; exchanges under way may still be answered. */
+void http_server_quiesce(struct http_server *s);
+/* Requests begun and not yet answered to the last byte. */
+size_t http_server_open_exchanges(const struct http_server *s);
+/* Answers what is still open with 503, then frees. Takes NULL. */
+void http_server_free(struct http_server *s);
+
+/* ---- In a handler (texts live as long as the exchange) ---- */
+const char *http_method(const struct http_exchange *x); /* "GET" for HEAD, too */
+/* The decoded path without query. */
+const char *http_path(const struct http_exchange *x);
+/* {name} of the route, decoded, never empty; "*" is the rest. NULL if the route has no such. */
+const char *http_param(const struct http_exchange *x, const char *name);
+/* Decoded, the first one, or NULL. */
+const char *http_query(const struct http_exchange *x, const char *name);
+/* The first one, any case, or NULL. */
+const char *http_header(const struct http_exchange *x, const char *name);
+/* Raw bytes, NUL-terminated; never NULL. */
+const char *http_body(const struct http_exchange *x, size_t *ret_bytes);
+/* The address as text, no port. */
+const char *http_peer(const struct http_exchange *x);
+/* The connection's descriptor, to write what no answer can say; still the server's. For the
+ * simulator. */
+int http_socket(const struct http_exchange *x);
+/* Bytes that live as long as the exchange; NULL without memory. */
+void *http_alloc(struct http_exchange *x, size_t n);
+
+/* Answers; exactly once an exchange, at once or any time later. The body is copied. */
+void http_respond(struct http_exchange *x, unsigned status, const char *content_type,
+		  const void *body, size_t n);
+/* Before http_respond(). The value is copied; one with CR or LF turns the answer into a 500. */
+void http_respond_header(struct http_exchange *x, const char *name, const char *value);
+/* RFC 9457 problem+json: {"type":"about:blank","title":...,"status":...,"detail":...} */
+void http_respond_problem(struct http_exchange *x, unsigned status, const char *detail);
+
+/* Compares a presented secret with the right one in time that depends on neither. NULL never
+ * matches. */
+bool http_secret_equal(const char *presented, const char *secret);
+/* The secret in "Authorization: Bearer x", else in any of the NULL-terminated header names; NULL if
+ * none. */
+const char *http_presented_secret(const struct http_exchange *x, const char *const *header_names);
+
+#endif

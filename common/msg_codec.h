@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What msg_codec.c (schemas), msg_encode.c and msg_decode.c share. */
+#ifndef CARILLON_MSG_CODEC_H
+#define CARILLON_MSG_CODEC_H
+
+#include <avro.h>
+
+#include "common/avro_walk.h"
+#include "common/msg_internal.h"
+
+#define MSG_FRAME_BYTES 5
+/* A larger value than we write: others may, up to the topics' 2 MiB. */
+#define MSG_DECODE_BYTES_MAX (2304 * 1024)
+#define MSG_FOREIGN_SCHEMAS_MAX 256
+#define MSG_KNOWN_SCHEMAS_MAX (MSG_FOREIGN_SCHEMAS_MAX + 64)
+
+/* One record instance of a schema. */
+struct msg_record {
+	avro_schema_t schema;
+	avro_value_iface_t *iface;
+	avro_value_t value;
+	avro_value_t fields[MSG_FIELDS_MAX]; /* by row of the table; self NULL: not in the schema */
+};
+
+/* A schema that messages of a type are written with. */
+struct msg_writer {
+	struct msg_writer *next;
+	struct avro_shape *shape;
+	struct msg_record record;
+};
+
+struct msg_codec {
+	struct msg_writer *writers;
+	struct {
+		enum msg_type type;
+		int32_t id;
+		const struct msg_writer *writer;
+	} known[MSG_KNOWN_SCHEMAS_MAX];
+	size_t known_count;
+	/* Encoding has instances of its own, so that decoded strings stay. */
+	struct msg_record out[MSG_TYPE_COUNT];
+	int32_t out_ids[MSG_TYPE_COUNT];
+	avro_reader_t reader;
+	avro_writer_t bytes;
+	char *scratch; /* of the body being written */
+	size_t scratch_bytes;
+	struct buf repaired; /* a text whose broken characters are replaced */
+};
+
+/* The schema that messages of a type have under an id, or NULL. */
+const struct msg_writer *msg_codec_writer(const struct msg_codec *c, enum msg_type type,
+					  int32_t id);
+
+#endif

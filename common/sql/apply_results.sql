@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Applies dispatch results to ledger, live row, follow-up, lead and account. The dispatcher writes its own, the recorder applies
+-- the topic: the second time changes nothing, because a result only moves a call that is dialing, unknown or undetermined.
+-- $1 job ids, $2 results, $3 refusals, $4 provider call ids, $5 HTTP statuses, $6 errors, $7 posted_at, $8 answered_at,
+-- $9 retry_at (ms), $10 first backoff in s, $11 longest backoff in s, $12 longest call + grace in s, $13 seconds until an
+-- unknown call is looked up
+WITH given AS MATERIALIZED (
+	SELECT DISTINCT ON (job_id) job_id, result, refusal, provider_call_id, http_status, error,
+		from_ms(posted_ms) AS posted_at, from_ms(answered_ms) AS answered_at, from_ms(retry_ms) AS retry_at,
+		coalesce(result = 'refused' AND refusal IN ('number', 'configuration'), false) AS for_good,
+		(result = 'accepted' OR result = 'refused' AND coalesce(refusal, 'retry') IN ('retry', 'number', 'configuration'))::integer AS counts
+	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
+		r (job_id, result, refusal, provider_call_id, http_status, error, posted_ms, answered_ms, retry_ms)
+	ORDER BY job_id, result   -- of several for one job, `accepted` comes first
+), verdict AS MATERIALIZED (
+	SELECT g.*, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt,
+		(SELECT stage FROM leads l WHERE l.id = c.lead_id) AS stage
+	FROM given g JOIN calls c ON c.job_id = g.job_id
+	WHERE c.status IN ('dialing', 'unknown', 'undetermined') AND NOT (g.result = 'unknown' AND c.status <> 'dialing')
+	ORDER BY c.job_id FOR UPDATE OF c
+), moved AS (
+	UPDATE calls c SET
+		status = CASE d.result WHEN 'accepted' THEN 'calling' WHEN 'refused' THEN 'rejected'
+			WHEN 'not_sent' THEN 'not_dialed' ELSE 'unknown' END,
+		provider_call_id = coalesce(d.provider_call_id, c.provider_call_id), http_status = d.http_status,
+		refusal = d.refusal, error = d.error, posted_at = coalesce(d.posted_at, c.posted_at), answered_at = d.answered_at
+	FROM verdict d WHERE c.job_id = d.job_id
+	RETURNING c.job_id, c.status
+), still_live AS (
+	UPDATE live v SET state = CASE d.result WHEN 'accepted' THEN 'calling' ELSE 'unknown' END,
+		next_check_at = now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second'
+	FROM verdict d WHERE v.job_id = d.job_id AND d.result IN ('accepted', 'unknown')
+), freed AS (
+	DELETE FROM live v USING verdict d WHERE v.job_id = d.job_id AND d.result IN ('refused', 'not_sent')
+), decided AS (
+	UPDATE follow_ups f SET
+		status = CASE WHEN d.result = 'accepted' THEN 'completed' WHEN d.for_good THEN 'failed' ELSE 'pending' END,
+		completed_at = CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) END,
+		reason = CASE WHEN d.for_good THEN d.refusal END,
+		last_error = d.error,
+		attempts = f.attempts + d.counts,
+		lease_until = NULL,
+		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good THEN f.next_look_at
+			WHEN d.retry_at IS NOT NULL THEN least(d.retry_at, now() + $11::integer * interval '1 second')
+			WHEN d.counts = 0 AND d.refusal IS DISTINCT FROM 'account' THEN now() + least(5, $10::integer) * (1 + random()) * interval '1 second'
+			ELSE now() + least($11::integer, $10::integer * 2 ^ least(f.attempts, 20)) * (0.5 + random() / 2) * interval '1 second' END
+	FROM verdict d
+	WHERE f.id = d.follow_up_id AND f.job_id = d.job_id AND f.status IN ('dialing', 'undetermined') AND d.result <> 'unknown'
+), lead AS (
+	UPDATE leads l SET
+		stage = CASE WHEN d.result = 'accepted' AND l.stage = 'new' THEN 'contacted' ELSE l.stage END,
+		call_date = CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) ELSE l.call_date END,
+		updated_at = now(),
+		raw_payload = jsonb_set(l.raw_payload, '{dispatch}', coalesce(l.raw_payload -> 'dispatch', '{}') || jsonb_strip_nulls(jsonb_build_object(
+			'status', CASE WHEN d.result = 'accepted' THEN 'completed' WHEN d.for_good THEN 'failed' ELSE 'pending' END,
+			'job_id', d.job_id, 'provider', d.provider, 'provider_call_id', d.provider_call_id,
+			'dispatched_at', CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) END,
+			'attempts', d.attempt - 1 + d.counts)) || jsonb_build_object('last_error', d.error))
+	FROM verdict d
+	WHERE l.id = d.lead_id AND d.kind IN ('follow_up', 'redial') AND d.result <> 'unknown'
+), staged AS (
+	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor, event_id)
+	SELECT 'lead', d.lead_id, 'new', 'contacted', 'dispatched', 'recorder', d.job_id
+	FROM verdict d WHERE d.result = 'accepted' AND d.stage = 'new' AND d.kind IN ('follow_up', 'redial')
+), breaker AS (
+	UPDATE accounts a SET breaker_until = now() + interval '1 minute', breaker_reason = d.error
+	FROM (SELECT account_id, max(error) AS error FROM verdict WHERE refusal = 'account' GROUP BY account_id) d
+	WHERE a.id = d.account_id
+)
+SELECT job_id, status FROM moved

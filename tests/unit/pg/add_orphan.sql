@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: Apache-2.0
+insert into child (parent_id) values ($1::int)

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Provider adapters of the consumer: what is sent, and what a row of a list says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/msg.h"
+#include "consumer/providers/adapter.h"
+
+#define JOB "01890a5d-ac96-774b-bcce-b302099a8057"
+
+/* ---- Helpers ---- */
+
+/* Settings are parsed from text; free with json_decref(a.settings). */
+static struct account account(const char *provider, const char *settings)
+{
+	struct account a = {
+		.name = "acct", .tenant = "default", .provider = provider, .active = true};
+
+	a.settings = json_loads(settings, 0, NULL);
+	assert_non_null(a.settings);
+	return a;
+}
+
+#define OMNI_SETTINGS                                                                              \
+	"{\"api_key\":\"k\",\"base_url\":\"https://omni.example.test/\",\"agent_id\":\"101\","     \
+	"\"from_number_id\":\"1720\"}"
+#define VAPI_SETTINGS                                                                                    \
+	"{\"api_key\":\"k\",\"base_url\":\"https://vapi.example.test/v\",\"assistant_id\":\"asst\","     \
+	"\"phone_number_id\":\"num\",\"webhook_url\":\"https://hooks.example.test/webhooks/vapi/acct\"," \
+	"\"webhook_secret\":\"s3\"%s}"
+
+static const struct dial dial = {
+	.job_id = JOB,
+	.lead_id = "42",
+	.kind = "follow_up",
+	.phone = "+12025550101",
+	.first_name = "Ada \"A\"",
+	.last_name = "Lovelace",
+	.max_call_s = 900,
+};
+
+static json_t *built(const struct adapter *ad, const struct account *a, const struct dial *d,
+		     struct provider_request *r)
+{
+	char text[256];
+	struct buf error;
+
+	buf_init_fixed(&error, text, sizeof(text));
+	if (!ad->build(a, d, r, &error))
+		fail_msg("%s", text);
+	json_t *body = json_loadb(r->body.data, r->body.len, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(body);
+	return body;
+}
+
+static void assert_member(const json_t *j, const char *path, const char *text)
+{
+	const char *there = json_path_text(j, path);
+
+	if (!there || strcmp(there, text) != 0)
+		fail_msg("%s is %s, not %s", path, there ? there : "absent", text);
+}
+
+/* ---- Omni ---- */
+
+static void test_omni_request(void **state)
+{
+	struct account a = account("omni", OMNI_SETTINGS);
+	struct provider_request r;
+	struct dial d = dial;
+	int64_t n = 0;
+
+	(void)state;
+	provider_request_init(&r);
+	d.variables = "{\"product\":\"solar\",\"job_id\":\"forged\",\"n\":7}";
+	json_t *body = built(&omni_adapter, &a, &d, &r);
+	assert_string_equal(r.url.data, "https://omni.example.test/api/v1/calls/dispatch");
+	assert_string_equal(r.authorization.data, "Authorization: Bearer k");
+	assert_true(json_path_int(body, "agent_id", &n) && n == 101);
+	assert_true(json_path_int(body, "from_number_id", &n) && n == 1720);
+	assert_member(body, "to_number", "+12025550101");
+	assert_member(body, "call_context.job_id", JOB);
+	assert_member(body, "call_context.lead_id", "42");
+	assert_member(body, "call_context.customer_name", "Ada \"A\" Lovelace");
+	assert_member(body, "call_context.product", "solar");
+	assert_true(json_path_int(body, "call_context.n", &n) && n == 7);
+	assert_member(body, "metadata.job_id", JOB);
+	assert_member(body, "metadata.kind", "follow_up");
+	assert_member(body, "metadata.lead_id", "42");
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static void test_omni_whole_url(void **state)
+{
+	struct account a = account(
+		"omni",
+		"{\"api_key\":\"k\",\"base_url\":\"https://other.example.test\",\"agent_id\":\"1\","
+		"\"url\":\"https://omni.example.test/p/api/v1/calls/dispatch\"}");
+	struct provider_request r;
+	const struct list_query q = {.page = 3};
+
+	(void)state;
+	provider_request_init(&r);
+	json_decref(built(&omni_adapter, &a, &dial, &r));
+	assert_string_equal(r.url.data, "https://omni.example.test/p/api/v1/calls/dispatch");
+	provider_request_clear(&r);
+	assert_true(omni_adapter.build_list(&omni_adapter, &a, &q, &r));
+	assert_string_equal(
+		r.url.data,
+		"https://omni.example.test/p/api/v1/calls/logs?pageno=3&pagesize=150&agentid=1");
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static void assert_refused_settings(const struct adapter *ad, const char *settings)
+{
+	struct account a = account(ad->provider, settings);
+	struct provider_request r;
+	char text[256];
+	struct buf error;
+
+	provider_request_init(&r);
+	buf_init_fixed(&error, text, sizeof(text));
+	assert_false(ad->build(&a, &dial, &r, &error));
+	assert_true(error.len > 0);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static void test_incomplete_settings(void **state)
+{
+	(void)state;
+	assert_refused_settings(&omni_adapter, "{}");
+	assert_refused_settings(&omni_adapter, "{\"api_key\":\"k\",\"agent_id\":\"1,2\"}");
+	assert_refused_settings(&omni_adapter,
+				"{\"api_key\":\"k\",\"agent_id\":\"1\",\"from_number_id\":\"x\"}");
+	assert_refused_settings(&vapi_adapter, "{\"api_key\":\"k\",\"assistant_id\":\"a\"}");
+}
+
+static struct found_call read_row(const struct adapter *ad, const char *text, json_t **ret_row)
+{
+	struct found_call f;
+
+	*ret_row = json_loads(text, 0, NULL);
+	assert_non_null(*ret_row);
+	found_call_init(&f);
+	assert_true(ad->read_row(*ret_row, &f));
+	return f;
+}
+
+static void test_omni_rows(void **state)
+{
+	json_t *row;
+	struct found_call f;
+
+	(void)state;
+	f = read_row(
+		&omni_adapter,
+		"{\"id\":9,\"to_number\":\"+12025550101\",\"time_of_call\":\"01/05/2026 16:20:11\","
+		"\"call_status\":\"no-answer\",\"call_request_id\":{\"id\":3166940},"
+		"\"call_duration_in_seconds\":42,\"recording_url\":false,\"extracted_variables\":false}",
+		&row);
+	assert_string_equal(f.provider_call_id, "3166940");
+	assert_string_equal(f.phone, "+12025550101");
+	assert_int_equal(f.created_at, INT64_C(1767630011000));
+	assert_int_equal(f.ended_at, INT64_C(1767630053000));
+	assert_true(f.ended && f.duration_ms == 42000 && !f.recording_url);
+	assert_string_equal(f.outcome, "NO_ANSWER");
+	json_decref(row);
+
+	f = read_row(
+		&omni_adapter,
+		"{\"id\":9,\"call_request_id\":false,\"to_number\":false,\"time_of_call\":\"soon\","
+		"\"call_status\":\"completed\",\"extracted_variables\":{\"outcome\":\"Sale\"}}",
+		&row);
+	assert_string_equal(f.provider_call_id, "log:9");
+	assert_string_equal(f.phone, "");
+	assert_int_equal(f.created_at, MSG_NO_TIME);
+	assert_string_equal(f.outcome, "SALE");
+	json_decref(row);
+
+	f = read_row(&omni_adapter,
+		     "{\"id\":9,\"call_status\":\"completed\",\"is_voicemail\":true,"
+		     "\"extracted_variables\":{\"outcome\":\"Not provided\"}}",
+		     &row);
+	assert_string_equal(f.outcome, "VOICEMAIL");
+	json_decref(row);
+
+	row = json_loads("[1]", 0, NULL);
+	found_call_init(&f);
+	assert_false(omni_adapter.read_row(row, &f));
+	assert_null(omni_adapter.list_rows(row));
+	json_decref(row);
+}
+
+/* ---- Vapi ---- */
+
+static struct account vapi_account(const char *more)
+{
+	char settings[1024];
+
+	snprintf(settings, sizeof(settings), VAPI_SETTINGS, more);
+	return account("vapi", settings);
+}
+
+static void test_vapi_request(void **state)
+{
+	struct account a = vapi_account("");
+	struct provider_request r;
+	int64_t n = 0;
+
+	(void)state;
+	provider_request_init(&r);
+	json_t *body = built(&vapi_adapter, &a, &dial, &r);
+	assert_string_equal(r.url.data, "https://vapi.example.test/v/call");
+	assert_member(body, "assistantId", "asst");
+	assert_member(body, "phoneNumberId", "num");
+	assert_member(body, "name", JOB);
+	assert_member(body, "customer.number", "+12025550101");
+	assert_member(body, "customer.externalId", JOB);
+	assert_member(body, "customer.name", "Ada \"A\" Lovelace");
+	assert_member(body, "assistantOverrides.metadata.job_id", JOB);
+	assert_member(body, "assistantOverrides.metadata.kind", "follow_up");
+	assert_member(body, "assistantOverrides.metadata.lead_id", "42");
+	assert_member(body, "assistantOverrides.variableValues.job_id", JOB);
+	assert_true(json_path_int(body, "assistantOverrides.maxDurationSeconds", &n) && n == 900);
+	assert_member(body, "assistantOverrides.server.url",
+		      "https://hooks.example.test/webhooks/vapi/acct?job=" JOB);
+	assert_member(body, "assistantOverrides.server.backoffPlan.type", "exponential");
+	assert_member(body, "assistantOverrides.server.headers.X-Vapi-Secret", "s3");
+	/* The API refuses what its create does not know. */
+	assert_null(json_path(body, "metadata"));
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+/* A name of multibyte characters is cut between them, at Vapi's 40. */
+static void test_vapi_long_name(void **state)
+{
+	struct account a = vapi_account("");
+	struct provider_request r;
+	struct dial d = dial;
+
+	(void)state;
+	d.first_name =
+		"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+		"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9";
+	d.last_name = "\xc3\xa9\xc3\xa9";
+	provider_request_init(&r);
+	json_t *body = built(&vapi_adapter, &a, &d, &r);
+	assert_int_equal(strlen(json_path_text(body, "customer.name")), 39);
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static void check_server(const char *more, const char *path, const char *value)
+{
+	struct account a = vapi_account(more);
+	struct provider_request r;
+
+	provider_request_init(&r);
+	json_t *body = built(&vapi_adapter, &a, &dial, &r);
+	if (path)
+		assert_member(body, path, value);
+	else
+		assert_null(json_path(body, "assistantOverrides.server"));
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static void test_vapi_webhook_auth(void **state)
+{
+	(void)state;
+	check_server(",\"webhook_auth\":\"bearer\"",
+		     "assistantOverrides.server.headers.Authorization", "Bearer s3");
+	/* An HMAC credential lives at Vapi: without its id the assistant's own server is left
+	 * alone. */
+	check_server(",\"webhook_auth\":\"hmac\"", NULL, NULL);
+	check_server(",\"webhook_auth\":\"hmac\",\"webhook_credential_id\":\"cred\"",
+		     "assistantOverrides.server.credentialId", "cred");
+}
+
+static void test_vapi_rows(void **state)
+{
+	json_t *row;
+	struct found_call f;
+
+	(void)state;
+	f = read_row(
+		&vapi_adapter,
+		"{\"id\":\"c-1\",\"status\":\"in-progress\",\"createdAt\":\"2026-01-05T16:20:11.000Z\","
+		"\"name\":\"somebody\",\"customer\":{\"number\":\"+12025550101\",\"externalId\":\"" JOB
+		"\"}}",
+		&row);
+	assert_string_equal(f.provider_call_id, "c-1");
+	assert_string_equal(f.job_id, JOB);
+	assert_false(f.ended);
+	assert_int_equal(f.type, EVENT_IN_PROGRESS);
+	assert_int_equal(f.created_at, INT64_C(1767630011000));
+	json_decref(row);
+
+	f = read_row(
+		&vapi_adapter,
+		"{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"customer-ended-call\","
+		"\"assistantOverrides\":{\"metadata\":{\"job_id\":\"" JOB "\"}},"
+		"\"startedAt\":\"2026-01-05T16:20:11.000Z\",\"endedAt\":\"2026-01-05T16:20:53.000Z\",\"cost\":0.07,"
+		"\"analysis\":{\"summary\":\"s\",\"successEvaluation\":\"true\",\"structuredData\":{\"outcome\":\"sale\"}}}",
+		&row);
+	assert_string_equal(f.job_id, JOB);
+	assert_true(f.ended && f.type == EVENT_REPORT && f.refusal == REFUSAL_NONE);
+	assert_string_equal(f.outcome, "SALE");
+	assert_int_equal(f.duration_ms, 42000);
+	assert_int_equal(f.success, 1);
+	assert_int_equal(f.cost_micros, 70000);
+	json_decref(row);
+
+	f = read_row(&vapi_adapter,
+		     "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"customer-busy\"}",
+		     &row);
+	assert_string_equal(f.outcome, "BUSY");
+	assert_string_equal(f.job_id, "");
+	json_decref(row);
+
+	f = read_row(&vapi_adapter,
+		     "{\"id\":\"c-1\",\"status\":\"ended\","
+		     "\"endedReason\":\"call.start.error-subscription-frozen\"}",
+		     &row);
+	assert_int_equal(f.refusal, REFUSAL_ACCOUNT);
+	json_decref(row);
+}
+
+static void test_vapi_lookups(void **state)
+{
+	struct account a = vapi_account("");
+	struct provider_request r;
+	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1};
+
+	(void)state;
+	provider_request_init(&r);
+	assert_true(vapi_adapter.build_list(&vapi_adapter, &a, &q, &r));
+	assert_string_equal(
+		r.url.data,
+		"https://vapi.example.test/v/call?phoneNumberId=num&limit=1000"
+		"&createdAtGe=2026-01-05T16:20:11.000Z&createdAtLe=2026-01-05T16:21:11.000Z");
+	provider_request_clear(&r);
+	assert_true(vapi_adapter.build_get(&a, "a/b?c", &r));
+	assert_string_equal(r.url.data, "https://vapi.example.test/v/call/a%2Fb%3Fc");
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_omni_request),	    cmocka_unit_test(test_omni_whole_url),
+		cmocka_unit_test(test_incomplete_settings), cmocka_unit_test(test_omni_rows),
+		cmocka_unit_test(test_vapi_request),	    cmocka_unit_test(test_vapi_long_name),
+		cmocka_unit_test(test_vapi_webhook_auth),   cmocka_unit_test(test_vapi_rows),
+		cmocka_unit_test(test_vapi_lookups),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Provider adapters of the consumer: what each answer proves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/msg.h"
+#include "consumer/providers/adapter.h"
+
+#define JOB "01890a5d-ac96-774b-bcce-b302099a8057"
+#define OTHER_JOB "01890a5d-ac96-774b-bcce-b302099a8058"
+
+/* ---- Helpers ---- */
+
+struct shape {
+	long status;
+	const char *body;
+	enum dispatch_result result;
+	enum refusal refusal;
+	int64_t retry_after_ms; /* expected */
+	const char *call_id;
+};
+
+static struct verdict classify(const struct adapter *ad, const struct http_answer *a)
+{
+	struct verdict v;
+
+	adapter_classify(ad, JOB, a, &v);
+	return v;
+}
+
+static void check_shapes(const struct adapter *ad, const struct shape *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct http_answer a = {
+			.outcome = HTTP_ANSWERED,
+			.body_started = true,
+			.status = rows[i].status,
+			.body = rows[i].body,
+			.body_bytes = strlen(rows[i].body),
+			.retry_after_ms = -1,
+		};
+		struct verdict v = classify(ad, &a);
+		if (v.result != rows[i].result || v.refusal != rows[i].refusal ||
+		    v.retry_after_ms != rows[i].retry_after_ms ||
+		    strcmp(v.provider_call_id, rows[i].call_id ? rows[i].call_id : "") != 0)
+			fail_msg("%s: %ld %s -> %s, %s, wait %lld, id '%s' (%s)", ad->provider,
+				 rows[i].status, rows[i].body, dispatch_result_text(v.result),
+				 v.refusal ? refusal_text(v.refusal) : "-",
+				 (long long)v.retry_after_ms, v.provider_call_id, v.error);
+		assert_int_equal(v.error[0] == '\0', v.result == RESULT_ACCEPTED);
+	}
+}
+#define CHECK_SHAPES(ad, rows) check_shapes(ad, rows, sizeof(rows) / sizeof((rows)[0]))
+
+/* ---- The table ---- */
+
+static void test_table(void **state)
+{
+	size_t n;
+	const struct adapter *const *rows = adapter_table(&n);
+
+	(void)state;
+	assert_true(n >= 2);
+	for (size_t i = 0; i < n; i++) {
+		const struct adapter *ad = rows[i];
+		assert_ptr_equal(adapter_find(ad->provider), ad);
+		assert_non_null(ad->correlation[0]);
+		assert_true(ad->refusals_count > 0 && ad->list_lag_s > 0 && ad->list_page_rows > 0);
+		assert_true(ad->build && ad->read_created && ad->build_list && ad->list_rows &&
+			    ad->read_row);
+		/* Where absence is no proof, a reused connection must not make answers unknown. */
+		assert_true(ad->absence_is_proof || ad->fresh_connection);
+		assert_false(ad->absence_is_proof && ad->rows_from_end);
+	}
+	assert_null(adapter_find("fax"));
+	assert_null(adapter_find(NULL));
+}
+
+/* ---- What every adapter has in common ---- */
+
+static void test_not_sent(void **state)
+{
+	const struct http_answer failed = {.outcome = HTTP_FAILED,
+					   .error = "Could not resolve host"};
+	const struct http_answer held = {.outcome = HTTP_HELD, .error = "aborted"};
+	/* A server that answers before it has the body has not executed it. */
+	const struct http_answer early = {
+		.outcome = HTTP_ANSWERED, .status = 500, .body = "", .retry_after_ms = -1};
+
+	(void)state;
+	assert_int_equal(classify(&vapi_adapter, &failed).result, RESULT_NOT_SENT);
+	assert_string_equal(classify(&vapi_adapter, &failed).error, "Could not resolve host");
+	assert_int_equal(classify(&omni_adapter, &held).result, RESULT_NOT_SENT);
+	assert_int_equal(classify(&omni_adapter, &early).result, RESULT_NOT_SENT);
+}
+
+static void test_no_whole_answer(void **state)
+{
+	const struct http_answer rows[] = {
+		{.outcome = HTTP_FAILED, .body_started = true, .error = "timeout"},
+		{.outcome = HTTP_FAILED, .body_started = true, .status = 201, .error = "reset"},
+		{.outcome = HTTP_FAILED, .body_started = true, .status = 400, .error = "reset"},
+		{.outcome = HTTP_TOO_LARGE,
+		 .body_started = true,
+		 .status = 200,
+		 .error = "too large"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(classify(&vapi_adapter, &rows[i]).result, RESULT_UNKNOWN);
+		assert_int_equal(classify(&omni_adapter, &rows[i]).result, RESULT_UNKNOWN);
+	}
+}
+
+static void test_retry_after(void **state)
+{
+	const struct http_answer a = {.outcome = HTTP_ANSWERED,
+				      .body_started = true,
+				      .status = 429,
+				      .body = "{}",
+				      .body_bytes = 2,
+				      .retry_after_ms = 7000};
+
+	(void)state;
+	assert_int_equal(classify(&vapi_adapter, &a).retry_after_ms, 7000);
+	assert_int_equal(classify(&omni_adapter, &a).retry_after_ms, 7000);
+}
+
+static void test_long_error_is_cut(void **state)
+{
+	char body[4096];
+	struct http_answer a = {.outcome = HTTP_ANSWERED,
+				.body_started = true,
+				.status = 400,
+				.body = body,
+				.retry_after_ms = -1};
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	memcpy(body, "{\"message\":\"", 12);
+	memcpy(body + sizeof(body) - 3, "\"}", 3);
+	a.body_bytes = sizeof(body) - 1;
+	struct verdict v = classify(&vapi_adapter, &a);
+	assert_int_equal(v.result, RESULT_REFUSED);
+	assert_true(strlen(v.error) < PROVIDER_ERROR_BYTES && strlen(v.error) > 100);
+}
+
+/* ---- Omni ---- */
+
+static void test_omni_answers(void **state)
+{
+	static const struct shape rows[] = {
+		{200,
+		 "{\"success\":true,\"status\":\"dispatched\",\"requestId\":3166940,\"custom_variables_count\":1}",
+		 RESULT_ACCEPTED, REFUSAL_NONE, -1, "3166940"},
+		{200, "{\"success\":true,\"requestId\":\"77\"}", RESULT_ACCEPTED, REFUSAL_NONE, -1,
+		 "77"},
+		/* Refusals inside a 200. */
+		{200,
+		 "{\"success\":false,\"plan_expire\":false,\"error\":\"Concurrency call limit exceeded\"}",
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, -1, NULL},
+		{200, "{\"success\":false,\"plan_expire\":true,\"error\":\"Your plan\"}",
+		 RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{200, "{\"success\":false,\"error\":\"Insufficient balance\"}", RESULT_REFUSED,
+		 REFUSAL_ACCOUNT, -1, NULL},
+		{200, "{\"success\":false,\"error\":\"Invalid phone number\"}", RESULT_REFUSED,
+		 REFUSAL_NUMBER, -1, NULL},
+		{200, "{\"status\":\"error\",\"message\":\"something\"}", RESULT_REFUSED,
+		 REFUSAL_RETRY, -1, NULL},
+		{200, "{\"success\":false}", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		/* Neither one nor the other. */
+		{200, "{\"success\":true}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "{\"success\":true,\"requestId\":false}", RESULT_UNKNOWN, REFUSAL_NONE, -1,
+		 NULL},
+		{200, "{\"success\":false,\"requestId\":5}", RESULT_UNKNOWN, REFUSAL_NONE, -1,
+		 NULL},
+		{200, "{\"success\":true,\"requestId\":5,\"error\":\"odd\"}", RESULT_UNKNOWN,
+		 REFUSAL_NONE, -1, NULL},
+		{200, "[]", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "<html>ok</html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{204, "", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{302, "", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		/* Errors. */
+		{400, "{\"error\":\"bad_request\",\"error_description\":\"agent_id is missing\"}",
+		 RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400,
+		 "{\"error\":\"bad_request\",\"error_description\":\"to_number is not valid\"}",
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400,
+		 "{\"success\":false,\"plan_expire\":false,\"error\":\"Concurrency call limit exceeded\"}",
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, -1, NULL},
+		{400, "<html>bad gateway request</html>", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{401, "{\"error\":\"unauthorized\",\"error_description\":\"no\"}", RESULT_REFUSED,
+		 REFUSAL_ACCOUNT, -1, NULL},
+		{402, "", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{403, "{\"error\":\"forbidden\"}", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{404, "{\"error\":\"not_found\"}", RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{404, "nothing here", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{405, "{}", RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{408, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{409, "{\"error\":\"conflict\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{418, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{422, "{}", RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{429, "{}", RESULT_REFUSED, REFUSAL_BACKPRESSURE, 60000, NULL},
+		{500, "{\"success\":false,\"error\":\"Concurrency call limit exceeded\"}",
+		 RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{502, "<html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{503, "", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+	};
+
+	(void)state;
+	CHECK_SHAPES(&omni_adapter, rows);
+}
+
+/* ---- Vapi ---- */
+
+static void test_vapi_answers(void **state)
+{
+	static const struct shape rows[] = {
+		{201, "{\"id\":\"c-1\",\"status\":\"queued\",\"name\":\"" JOB "\"}",
+		 RESULT_ACCEPTED, REFUSAL_NONE, -1, "c-1"},
+		{200, "{\"id\":\"c-1\"}", RESULT_ACCEPTED, REFUSAL_NONE, -1, "c-1"},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"customer-did-not-answer\"}",
+		 RESULT_ACCEPTED, REFUSAL_NONE, -1, "c-1"},
+		/* Ended before it was dialed. */
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-subscription-concurrency-limit-reached\"}",
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, 10000, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-subscription-insufficient-credits\"}",
+		 RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-vapi-number-outbound-daily-limit\"}",
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, 3600000, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-vapi-number-international\"}",
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-get-assistant\"}",
+		 RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"assistant-not-found\"}",
+		 RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{201,
+		 "{\"id\":\"c-1\",\"status\":\"ended\",\"endedReason\":\"call.start.error-new-kind\"}",
+		 RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		/* No id, or that of another call. */
+		{201, "{\"status\":\"queued\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"id\":\"\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"id\":7}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"id\":\"a\\nb\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"id\":\"c-1\",\"name\":\"" OTHER_JOB "\"}", RESULT_UNKNOWN, REFUSAL_NONE,
+		 -1, NULL},
+		{201, "{\"results\":[],\"errors\":[]}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "[{\"id\":\"c-1\"}]", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"id\":\"c-1\",\"id\":\"c-2\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "<html>are you human?</html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		/* Errors. */
+		{400,
+		 "{\"message\":[\"property metadata should not exist\"],\"error\":\"Bad Request\",\"statusCode\":400}",
+		 RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400,
+		 "{\"message\":[\"customer.number must be a valid phone number in the E.164 format\"],\"error\":\"Bad Request\"}",
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, "{\"error\":\"Over Concurrency Limit\"}", RESULT_REFUSED,
+		 REFUSAL_BACKPRESSURE, 10000, NULL},
+		{400, "{\"message\":\"Wallet balance is too low, buy credits\"}", RESULT_REFUSED,
+		 REFUSAL_ACCOUNT, -1, NULL},
+		{400, "not json", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{401, "{\"message\":\"Invalid Key\"}", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{402, "{}", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{403, "<html>", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{404, "{\"message\":\"no assistant\"}", RESULT_REFUSED, REFUSAL_CONFIGURATION, -1,
+		 NULL},
+		{408, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{409, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{422, "{}", RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{429, "Rate limit exceeded", RESULT_REFUSED, REFUSAL_BACKPRESSURE, 10000, NULL},
+		{500, "{\"message\":\"database\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{522, "<html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+	};
+
+	(void)state;
+	CHECK_SHAPES(&vapi_adapter, rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_not_sent),
+		cmocka_unit_test(test_no_whole_answer),
+		cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_long_error_is_cut),
+		cmocka_unit_test(test_omni_answers),
+		cmocka_unit_test(test_vapi_answers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
