@@ -1,0 +1,335 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The core tables. Words of status columns are those of common/tbl (a test compares them).
+-- The runner has made schema carillon and schema_migrations and set search_path = carillon, public.
+
+-- ---- Who: tenants and their provider accounts -------------------------------------------------------------------
+
+CREATE TABLE tenants (
+	id         text PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+	name       text NOT NULL,
+	stopped_at timestamptz,          -- nothing of this tenant is dialed while set
+	stop_reason text,
+	created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE accounts (
+	id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id      text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	name           text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+	provider       text NOT NULL,
+	active         boolean NOT NULL DEFAULT true,
+	source         text NOT NULL DEFAULT 'api' CHECK (source IN ('environment', 'api')),
+	settings       jsonb NOT NULL DEFAULT '{}',    -- not secret: agent, assistant, caller number, base URL
+	credentials    bytea,                          -- sealed (common/seal.h), bound to the name; null: environment
+	max_concurrent integer NOT NULL DEFAULT 0 CHECK (max_concurrent >= 0),   -- over all lanes; 0: no limit
+	breaker_until  timestamptz,                    -- no dials before: the provider refuses the account
+	breaker_reason text,
+	created_at     timestamptz NOT NULL DEFAULT now(),
+	updated_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- ---- Time: zones that this server knows, zones of number blocks, holidays ---------------------------------------
+
+CREATE TABLE time_zones (name text PRIMARY KEY);
+INSERT INTO time_zones SELECT name FROM pg_timezone_names WHERE name NOT LIKE 'posix%' ON CONFLICT DO NOTHING;
+
+CREATE TABLE phone_zones (      -- filled from schemas/phone_zones.tsv by the migration runner
+	prefix text PRIMARY KEY CHECK (prefix ~ '^[0-9]{1,15}$'),
+	zones  text[] NOT NULL
+);
+
+CREATE TABLE holidays (
+	tenant_id text NOT NULL REFERENCES tenants,
+	day       date NOT NULL,
+	name      text NOT NULL DEFAULT '',
+	PRIMARY KEY (tenant_id, day)
+);
+
+-- ---- Pacing: lanes ----------------------------------------------------------------------------------------------
+
+CREATE TABLE lanes (
+	id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id       text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	name            text NOT NULL,
+	account_id      bigint REFERENCES accounts,
+	active          boolean NOT NULL DEFAULT true,
+	window_start    time,                           -- both null: any hour; start > end: over midnight; 24:00 is legal
+	window_end      time,
+	days            smallint[] CHECK (days <@ '{1,2,3,4,5,6,7}'),    -- ISO, 1 = Monday; null: all
+	time_zone       text REFERENCES time_zones (name),
+	use_lead_window boolean NOT NULL DEFAULT true,
+	max_concurrent  integer NOT NULL DEFAULT 50 CHECK (max_concurrent >= 0),  -- live calls; 0: no limit
+	batch_per_run   integer NOT NULL DEFAULT 500 CHECK (batch_per_run >= 0),  -- claims a pass; 0: no limit
+	rate_per_second double precision CHECK (rate_per_second > 0),             -- null: no limit
+	cap_24h         integer CHECK (cap_24h > 0),    -- dials a number in 24 hours, over all lanes
+	cap_7d          integer CHECK (cap_7d > 0),
+	priority        smallint NOT NULL DEFAULT 0,
+	tokens          double precision NOT NULL DEFAULT 0,     -- the rate's bucket, at tokens_at
+	tokens_at       timestamptz NOT NULL DEFAULT now(),
+	next_at         timestamptz NOT NULL DEFAULT '-infinity',  -- not served before; early is harmless, late is not
+	served_at       timestamptz NOT NULL DEFAULT '-infinity',
+	claim_token     uuid,                           -- of the pass that holds the lane's lock
+	UNIQUE (tenant_id, name),
+	CHECK ((window_start IS NULL) = (window_end IS NULL)),
+	CHECK (window_start IS NULL AND days IS NULL OR time_zone IS NOT NULL)
+) WITH (fillfactor = 50);
+
+-- ---- Whom: leads ------------------------------------------------------------------------------------------------
+
+CREATE TABLE leads (
+	id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id      text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	external_id    text,
+	first_name     text,
+	last_name      text,
+	phone          text,                            -- as given
+	phone_e164     text,                            -- kept by trigger; null: none that can be dialed
+	state          text,
+	list_id        text,
+	time_zone      text,                            -- IANA name if known
+	zones          text[] NOT NULL DEFAULT '{}',    -- kept by trigger: all zones the lead may be in
+	stage          text NOT NULL DEFAULT 'new',
+	call_date      timestamptz,
+	auto_follow_up boolean NOT NULL DEFAULT true,   -- the lead source may make follow-ups of its own
+	paused         boolean NOT NULL DEFAULT false,
+	seeded_at      timestamptz,                     -- the lead source has looked; null: look (again)
+	raw_payload    jsonb NOT NULL DEFAULT '{}',
+	created_at     timestamptz NOT NULL DEFAULT now(),
+	updated_at     timestamptz NOT NULL DEFAULT now(),
+	UNIQUE (tenant_id, external_id)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE INDEX leads_unseeded ON leads (id) WHERE seeded_at IS NULL AND auto_follow_up AND call_date IS NULL
+	AND phone IS NOT NULL AND stage IN ('new', 'contacted', 'visit_scheduled');
+CREATE INDEX leads_phone ON leads (phone_e164);
+
+CREATE TABLE suppressions (
+	tenant_id  text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	phone      text NOT NULL CHECK (phone ~ '^\+[1-9][0-9]{6,14}$'),
+	reason     text NOT NULL DEFAULT '',
+	source     text NOT NULL DEFAULT 'operator',
+	expires_at timestamptz,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (phone, tenant_id)
+);
+CREATE INDEX suppressions_recent ON suppressions (created_at);
+
+-- ---- The one queue ----------------------------------------------------------------------------------------------
+
+CREATE TABLE claims (                               -- one row a lane and pass: which jobs were published, and their lease
+	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	lane_id      bigint NOT NULL,
+	producer     text NOT NULL,
+	jobs         integer NOT NULL,
+	claimed_at   timestamptz NOT NULL DEFAULT now(),
+	published_at timestamptz,                       -- all jobs acknowledged by Kafka
+	lease_s      integer NOT NULL,
+	lease_until  timestamptz NOT NULL
+);
+CREATE INDEX claims_lease ON claims (lease_until);
+
+CREATE TABLE follow_ups (
+	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id    text NOT NULL DEFAULT 'default',
+	lead_id      bigint NOT NULL REFERENCES leads ON DELETE CASCADE,
+	kind         text NOT NULL DEFAULT 'follow_up' CHECK (kind IN ('follow_up', 'redial', 'campaign', 'classify', 'task')),
+	lane_id      bigint NOT NULL REFERENCES lanes,
+	account_id   bigint REFERENCES accounts,        -- null: the lane's
+	source       text NOT NULL DEFAULT 'sql',       -- lead, redial, campaign, workflow, api, sql
+	source_id    text NOT NULL,
+	occurrence   text NOT NULL DEFAULT '',
+	status       text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'queued', 'dialing', 'completed',
+	                 'skipped', 'cancelled', 'failed', 'undetermined')),
+	priority     smallint NOT NULL DEFAULT 0 CHECK (priority BETWEEN 0 AND 2),   -- 0 bulk, 1 normal, 2 manual
+	due_at       timestamptz NOT NULL DEFAULT now(),
+	next_look_at timestamptz NOT NULL,              -- due_at, or when a held one is looked at again
+	gate         text,                              -- what holds it
+	reason       text,                              -- of a final state
+	last_error   text,
+	attempts     integer NOT NULL DEFAULT 0,        -- dials and refusals that count
+	job_id       uuid,
+	claim_id     bigint,
+	lease_until  timestamptz,
+	completed_at timestamptz,
+	created_at   timestamptz NOT NULL DEFAULT now(),
+	UNIQUE (source, source_id, occurrence)
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
+
+CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at) WHERE status = 'pending';
+CREATE INDEX follow_ups_queued ON follow_ups (lane_id, claim_id) WHERE status = 'queued';
+CREATE INDEX follow_ups_lead ON follow_ups (lead_id);
+
+-- ---- The ledger -------------------------------------------------------------------------------------------------
+
+CREATE TABLE calls (
+	job_id           uuid PRIMARY KEY,
+	tenant_id        text NOT NULL,
+	follow_up_id     bigint NOT NULL,
+	kind             text NOT NULL,
+	lane_id          bigint NOT NULL,
+	lead_id          bigint NOT NULL,
+	account_id       bigint NOT NULL,
+	provider         text NOT NULL,
+	fingerprint      text,                          -- of the credentials it was posted with
+	phone            text NOT NULL,
+	attempt          integer NOT NULL,
+	status           text NOT NULL CHECK (status IN ('dialing', 'unknown', 'calling', 'ringing', 'in_progress',
+	                     'completed', 'failed', 'rejected', 'not_dialed', 'undetermined')),
+	worker           text NOT NULL,                 -- name and incarnation
+	due_at           timestamptz NOT NULL,
+	dial_by          timestamptz,
+	claimed_at       timestamptz NOT NULL DEFAULT now(),
+	posted_at        timestamptz,
+	answered_at      timestamptz,                   -- the provider's answer
+	ended_at         timestamptz,
+	http_status      integer,
+	provider_call_id text,
+	refusal          text,
+	error            text,
+	event_rank       smallint NOT NULL DEFAULT 0,   -- of the highest event applied
+	outcome          text,
+	ended_reason     text,
+	success          boolean,
+	callback_at      timestamptz,
+	duration_ms      integer,
+	decided_at       timestamptz                    -- its end was turned into a redial decision
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE UNIQUE INDEX calls_provider_call ON calls (account_id, provider_call_id) WHERE provider_call_id IS NOT NULL;
+CREATE INDEX calls_phone ON calls (phone, claimed_at);
+
+CREATE TABLE live (                                 -- calls that hold their phone and a slot
+	job_id        uuid PRIMARY KEY,
+	tenant_id     text NOT NULL,
+	phone         text NOT NULL,
+	lane_id       bigint NOT NULL,
+	account_id    bigint NOT NULL,
+	follow_up_id  bigint NOT NULL,
+	state         text NOT NULL CHECK (state IN ('dialing', 'unknown', 'calling', 'ringing', 'in_progress', 'undetermined')),
+	lease_until   timestamptz NOT NULL,             -- of the worker that claimed it
+	next_check_at timestamptz NOT NULL,             -- when the reconciler looks
+	checks        integer NOT NULL DEFAULT 0,
+	absent_at     timestamptz,                      -- first complete list without it
+	UNIQUE (phone, tenant_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX live_next_check ON live (next_check_at);
+CREATE INDEX live_lane ON live (lane_id);
+
+CREATE TABLE call_reports (
+	job_id        uuid PRIMARY KEY REFERENCES calls ON DELETE CASCADE,
+	summary       text,
+	transcript    text,
+	recording_url text,
+	cost_micros   bigint,
+	updated_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- ---- The recorder's inbox: every message about a call first comes here --------------------------------------------
+
+CREATE TABLE call_events (
+	id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	message          text NOT NULL CHECK (message IN ('event', 'redial', 'stage')),
+	account          text NOT NULL DEFAULT '',
+	event_id         text NOT NULL,
+	tenant_id        text NOT NULL,
+	type             text,                          -- of an event (common/tbl/event_type.h)
+	rank             smallint NOT NULL DEFAULT 0,
+	provider_call_id text,
+	job_id           uuid,                          -- as echoed by the provider
+	call_job_id      uuid,                          -- the call it belongs to, once known
+	lead_id          text,
+	phone            text,
+	outcome          text,
+	ended_reason     text,
+	success          boolean,
+	callback_at      timestamptz,
+	duration_ms      integer,
+	occurred_at      timestamptz,
+	received_at      timestamptz,
+	body             jsonb NOT NULL DEFAULT '{}',   -- what only this kind of message has
+	raw              bytea,                         -- the provider's own bytes
+	state            text NOT NULL DEFAULT 'parked' CHECK (state IN ('parked', 'applied', 'history', 'orphan')),
+	recorded_at      timestamptz NOT NULL DEFAULT now(),
+	applied_at       timestamptz,
+	UNIQUE (account, event_id)
+);
+CREATE INDEX call_events_call ON call_events (call_job_id) WHERE call_job_id IS NOT NULL;
+CREATE INDEX call_events_parked ON call_events (recorded_at) WHERE state = 'parked';
+CREATE INDEX call_events_parked_call ON call_events (provider_call_id) WHERE state = 'parked';
+CREATE INDEX call_events_parked_job ON call_events (job_id) WHERE state = 'parked';
+
+CREATE TABLE applied_offsets (
+	topic     text NOT NULL,
+	partition integer NOT NULL,
+	next      bigint NOT NULL,                      -- the first offset not applied yet
+	PRIMARY KEY (topic, partition)
+) WITH (fillfactor = 50);
+
+CREATE TABLE dead_letters (
+	id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	topic       text NOT NULL,
+	partition   integer NOT NULL,
+	"offset"    bigint NOT NULL,
+	key         text,
+	reason      text NOT NULL,
+	value       bytea,
+	created_at  timestamptz NOT NULL DEFAULT now(),
+	resolved_at timestamptz,
+	UNIQUE (topic, partition, "offset")
+);
+
+-- ---- What ends lead to ------------------------------------------------------------------------------------------
+
+CREATE TABLE outcome_rules (
+	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id  text REFERENCES tenants,             -- null: all that have no rule of their own
+	outcome    text NOT NULL CHECK (outcome ~ '^[A-Z0-9_]{1,63}$'),
+	action     text NOT NULL CHECK (action IN ('success', 'retry', 'callback', 'stop', 'suppress')),
+	next_stage text,
+	updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX outcome_rules_key ON outcome_rules (coalesce(tenant_id, ''), outcome);
+
+CREATE TABLE redial_queue (
+	id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id     text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	lead_id       text NOT NULL,                    -- the dialer's own id of the lead
+	phone_number  text NOT NULL,
+	phone_digits  text GENERATED ALWAYS AS (regexp_replace(phone_number, '[^0-9]', '', 'g')) STORED,
+	lead_ref      bigint REFERENCES leads ON DELETE SET NULL,
+	list_id       text,
+	first_name    text,
+	last_name     text,
+	state         text,
+	attempts      integer NOT NULL DEFAULT 0,       -- dials made, the first call included
+	last_call_timestamp     timestamptz,
+	next_redial_timestamp   timestamptz,
+	scheduled_callback_time timestamptz,
+	outcomes      text[] NOT NULL DEFAULT '{}',
+	last_outcome  text,
+	last_call_id  text,
+	status        text NOT NULL CHECK (status IN ('pending', 'rescheduled', 'completed', 'max_attempts', 'paused')),
+	created_at    timestamptz NOT NULL DEFAULT now(),
+	updated_at    timestamptz NOT NULL DEFAULT now(),
+	UNIQUE (tenant_id, lead_id, phone_digits)
+) WITH (fillfactor = 80);
+CREATE INDEX redial_queue_due ON redial_queue (next_redial_timestamp) WHERE status IN ('pending', 'rescheduled');
+
+CREATE TABLE transitions (
+	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	entity     text NOT NULL CHECK (entity IN ('lead', 'pending_call', 'campaign_call', 'campaign', 'redial')),
+	entity_id  text NOT NULL,
+	from_state text,
+	to_state   text NOT NULL,
+	reason     text,
+	actor      text NOT NULL,
+	event_id   text,
+	at         timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX transitions_entity ON transitions (entity, entity_id);
+
+CREATE TABLE settings (
+	key        text PRIMARY KEY,
+	value      jsonb NOT NULL,
+	updated_at timestamptz NOT NULL DEFAULT now()
+);

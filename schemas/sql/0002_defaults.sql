@@ -1,0 +1,30 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What exists from the start: the default tenant with its lanes, the settings and the outcome rules.
+
+INSERT INTO tenants (id, name) VALUES ('default', 'Default');
+
+INSERT INTO lanes (tenant_id, name, window_start, window_end, time_zone, use_lead_window, max_concurrent, batch_per_run)
+VALUES ('default', 'follow_ups', NULL, NULL, NULL, true, 50, 500),
+       ('default', 'redial', '11:00', '20:00', 'America/New_York', false, 1, 50),
+       ('default', 'workflow', '09:00', '17:00', 'America/New_York', false, 10, 10);
+
+-- Settings that gates and sources read; the producer writes those that come from its environment.
+INSERT INTO settings (key, value) VALUES
+	('stopped', 'false'),                       -- the kill switch over everything
+	('lead_window', '{"start": "08:00", "end": "21:00"}'),
+	('unknown_zone', '"closed"'),               -- or "lane": the lane's zone, 10:00 to 17:00
+	('redial', '{"enabled": true, "running": true, "redial_interval_minutes": 30, "max_attempts": 4,
+	             "process_interval_minutes": 5, "retention_days": 30}');
+
+-- An outcome without a rule is a retry. CALLBACK without an agreed time counts as a success.
+INSERT INTO outcome_rules (outcome, action) VALUES
+	('TRANSFERRED', 'success'), ('SALE', 'success'), ('ACA', 'success'),
+	('CALLBACK', 'callback'), ('DO_NOT_CALL', 'suppress'), ('NOT_INTERESTED', 'stop');
+
+-- People's sessions find the tables by their plain names. A migrating role that does not own the database may not set that.
+DO $$
+BEGIN
+	EXECUTE format('ALTER DATABASE %I SET search_path = carillon, public', current_database());
+EXCEPTION WHEN insufficient_privilege THEN
+	RAISE NOTICE 'search_path of database % is left as it is', current_database();
+END $$;

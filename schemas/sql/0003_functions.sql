@@ -1,0 +1,131 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Small functions and the triggers that keep derived columns.
+
+-- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
+CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END
+	FROM (SELECT CASE
+		WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
+		WHEN bare ~ '^\+' THEN bare
+		WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
+		WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
+		WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
+		WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
+		END AS e164
+		FROM (SELECT regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
+			'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') AS bare) a) b
+$$;
+
+-- Emergency and N11 codes, 900 and 976 numbers are never dialed.
+CREATE FUNCTION number_is_dialable(e164 text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT e164 IS NOT NULL AND e164 !~ '^\+1([2-9]?11|900|[0-9]{3}976|[0-9]{3}[2-9]11)'
+$$;
+
+-- All zones of the number's block: the longest prefix in North America; elsewhere every zone of the country, because
+-- a mobile number says nothing about the place. Empty: not known (toll-free, country entry of many zones).
+CREATE FUNCTION phone_zone_names(e164 text) RETURNS text[] LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT zones FROM carillon.phone_zones
+		WHERE prefix IN (SELECT substr(e164, 2, n) FROM generate_series(1, 9) n) AND prefix <> '1'
+		ORDER BY CASE WHEN e164 LIKE '+1%' THEN -length(prefix) ELSE length(prefix) END LIMIT 1), '{}')
+$$;
+
+CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN own_zone IS NULL OR own_zone = '' THEN
+			(SELECT coalesce(array_agg(name), '{}') FROM unnest(carillon.phone_zone_names(e164)) name
+			 WHERE EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = name))
+		WHEN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = own_zone) THEN ARRAY[own_zone]
+		ELSE '{}' END
+$$;
+
+CREATE FUNCTION leads_derive() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.phone_e164 := carillon.normalize_phone(NEW.phone);
+	NEW.zones := carillon.lead_zones(NEW.time_zone, NEW.phone_e164);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER leads_derive_insert BEFORE INSERT ON leads FOR EACH ROW EXECUTE FUNCTION leads_derive();
+CREATE TRIGGER leads_derive_update BEFORE UPDATE OF phone, time_zone ON leads FOR EACH ROW EXECUTE FUNCTION leads_derive();
+
+-- A lead that changed is looked at again: by the lead source, and by the gates that held its follow-ups.
+CREATE FUNCTION leads_look_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.seeded_at := NULL;
+	NEW.updated_at := now();
+	UPDATE carillon.follow_ups SET next_look_at = greatest(due_at, now())
+	WHERE lead_id = NEW.id AND status = 'pending' AND gate IS NOT NULL;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER leads_look_again BEFORE UPDATE OF phone, time_zone, stage, auto_follow_up, paused, call_date ON leads
+	FOR EACH ROW WHEN (OLD.phone IS DISTINCT FROM NEW.phone OR OLD.time_zone IS DISTINCT FROM NEW.time_zone
+		OR OLD.auto_follow_up <> NEW.auto_follow_up OR OLD.paused <> NEW.paused
+		OR OLD.stage IN ('closed', 'lost') AND NEW.stage NOT IN ('closed', 'lost')
+		OR OLD.call_date IS NOT NULL AND NEW.call_date IS NULL)
+	EXECUTE FUNCTION leads_look_again();
+
+-- INSERT INTO follow_ups (lead_id, due_at, status) works as written: tenant, lane, source and look are filled in.
+CREATE FUNCTION follow_ups_fill() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.next_look_at := coalesce(NEW.next_look_at, NEW.due_at);
+	NEW.source_id := coalesce(NEW.source_id, NEW.id::text);
+	IF NEW.lane_id IS NULL THEN
+		SELECT l.tenant_id INTO NEW.tenant_id FROM carillon.leads l WHERE l.id = NEW.lead_id;
+		SELECT n.id INTO NEW.lane_id FROM carillon.lanes n WHERE n.tenant_id = NEW.tenant_id AND n.name =
+			CASE NEW.kind WHEN 'redial' THEN 'redial' WHEN 'classify' THEN 'workflow' WHEN 'task' THEN 'workflow'
+			ELSE 'follow_ups' END;
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER follow_ups_fill BEFORE INSERT ON follow_ups FOR EACH ROW
+	WHEN (NEW.lane_id IS NULL OR NEW.source_id IS NULL OR NEW.next_look_at IS NULL) EXECUTE FUNCTION follow_ups_fill();
+
+CREATE FUNCTION follow_ups_redue() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.next_look_at := NEW.due_at;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER follow_ups_redue BEFORE UPDATE OF due_at ON follow_ups FOR EACH ROW
+	WHEN (NEW.status = 'pending' AND OLD.due_at IS DISTINCT FROM NEW.due_at) EXECUTE FUNCTION follow_ups_redue();
+
+-- Wake-ups, one a statement: something is due sooner, or a rule of pacing changed.
+CREATE FUNCTION notify_channel() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_notify(TG_ARGV[0], '');
+	RETURN NULL;
+END $$;
+CREATE TRIGGER follow_ups_due AFTER INSERT ON follow_ups FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_due');
+CREATE TRIGGER leads_due AFTER INSERT ON leads FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_due');
+CREATE TRIGGER settings_changed AFTER INSERT OR UPDATE OR DELETE ON settings FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_rules FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+CREATE TRIGGER tenants_changed AFTER UPDATE ON tenants FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+CREATE TRIGGER suppressions_changed AFTER INSERT OR UPDATE OR DELETE ON suppressions FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+CREATE TRIGGER accounts_changed AFTER INSERT OR DELETE OR UPDATE OF active, settings, credentials, max_concurrent, name ON accounts
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+
+CREATE FUNCTION lanes_reopen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.next_at := '-infinity';
+	PERFORM pg_notify('carillon_settings', '');
+	PERFORM pg_notify('carillon_due', '');
+	RETURN NEW;
+END $$;
+CREATE TRIGGER lanes_changed BEFORE UPDATE OF active, account_id, window_start, window_end, days, time_zone, use_lead_window,
+	max_concurrent, batch_per_run, rate_per_second, cap_24h, cap_7d ON lanes FOR EACH ROW EXECUTE FUNCTION lanes_reopen();
+
+-- UUIDv7 (RFC 9562): sorts by time, so that ledger inserts stay local in the index.
+CREATE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+	SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+		PLACING substr(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 3) FROM 1 FOR 6),
+		52, 1), 53, 1), 'hex')::uuid
+$$;
+
+CREATE FUNCTION to_ms(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN isfinite(t) THEN (extract(epoch FROM t) * 1000)::bigint END
+$$;
+CREATE FUNCTION from_ms(ms bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+	SELECT 'epoch'::timestamptz + ms * interval '1 millisecond'
+$$;
+
+CREATE FUNCTION call_rank(status text) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
+	SELECT (CASE status WHEN 'dialing' THEN 0 WHEN 'unknown' THEN 1 WHEN 'undetermined' THEN 1 WHEN 'calling' THEN 2
+		WHEN 'ringing' THEN 3 WHEN 'in_progress' THEN 4 ELSE 5 END)::smallint
+$$;

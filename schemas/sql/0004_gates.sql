@@ -1,0 +1,173 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The gates: every reason not to dial now, once, over sets.
+--
+-- lane_gates(at) and follow_up_gates(at) are SQL functions of one SELECT without settings of their own, so that the
+-- planner inlines them: the claims join them to their batch, carillon.gates() unpivots the same columns for `explain`.
+-- A boolean column is true when its gate holds. follow_up_gates.hold is the first of them, in the order of
+-- common/tbl/gate.h.
+
+-- Is a local time inside a window? No window: always. start > end: over midnight. 24:00 is a legal end.
+CREATE FUNCTION in_window(t time, w_start time, w_end time) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN w_start IS NULL THEN true
+		WHEN w_start < w_end THEN t >= w_start AND t < w_end
+		ELSE t >= w_start OR t < w_end END
+$$;
+
+-- The local day a window's run belongs to: after midnight it is still the day it opened on.
+CREATE FUNCTION window_day(l timestamp, w_start time, w_end time) RETURNS date LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN w_start > w_end AND l::time < w_end THEN l::date - 1 ELSE l::date END
+$$;
+
+-- When the window that is open at local time l closes; infinity for one that never does.
+CREATE FUNCTION window_close(l timestamp, w_start time, w_end time, zone text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN w_start IS NULL OR w_start = '00:00' AND w_end = '24:00' THEN 'infinity'::timestamptz
+		ELSE (window_day(l, w_start, w_end) + CASE WHEN w_start >= w_end THEN 1 ELSE 0 END + w_end) AT TIME ZONE zone END
+$$;
+
+-- The lateral sub-selects with OFFSET 0 are computed once a row; without it the planner would copy their expressions to
+-- every place that names them.
+CREATE FUNCTION lane_gates(at timestamptz) RETURNS TABLE (
+	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
+	closed text, closes_at timestamptz)
+LANGUAGE sql STABLE AS $$
+	SELECT n.id, g.stopped, NOT n.active, g."day", g.holiday, g."window",
+		CASE WHEN g.stopped THEN 'stopped' WHEN NOT n.active THEN 'lane' WHEN g."day" THEN 'day'
+			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
+		g.closes_at
+	FROM carillon.lanes n
+	JOIN carillon.tenants t ON t.id = n.tenant_id
+	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
+	CROSS JOIN LATERAL (SELECT
+		t.stopped_at IS NOT NULL OR coalesce((SELECT value FROM carillon.settings WHERE key = 'stopped') = 'true', false) AS stopped,
+		n.days IS NOT NULL AND extract(isodow FROM carillon.window_day(l.now, n.window_start, n.window_end))::smallint <> ALL (n.days) AS "day",
+		EXISTS (SELECT FROM carillon.holidays h WHERE h.tenant_id = n.tenant_id
+			AND h.day = carillon.window_day(l.now, n.window_start, n.window_end)) AS holiday,
+		NOT carillon.in_window(l.now::time, n.window_start, n.window_end) AS "window",
+		carillon.window_close(l.now, n.window_start, n.window_end, coalesce(n.time_zone, 'UTC')) AS closes_at
+		OFFSET 0) g
+$$;
+
+CREATE FUNCTION follow_up_gates(at timestamptz) RETURNS TABLE (
+	follow_up_id bigint, tenant_id text, lane_id bigint, lead_id bigint, account_id bigint, account text, provider text,
+	kind text, phone text, zones text[], first_name text, last_name text, state text, variables jsonb, stage text,
+	attempts integer, due_at timestamptz, use_lead_window boolean, breaker_until timestamptz, live_job_id uuid,
+	no_phone boolean, number boolean, closed_stage boolean, suppressed boolean, stopped boolean, lane boolean, paused boolean,
+	credentials boolean, breaker boolean, "day" boolean, holiday boolean, "window" boolean, zone boolean, lead_window boolean,
+	is_live boolean, cap boolean, dial_by timestamptz, hold text)
+LANGUAGE sql STABLE AS $$
+	SELECT f.id, f.tenant_id, f.lane_id, f.lead_id, a.id, a.name, a.provider, f.kind, l.phone_e164, z.zones, l.first_name,
+		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, f.attempts, f.due_at, n.use_lead_window, a.breaker_until,
+		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, lg.stopped, lg.lane, l.paused, g.credentials, g.breaker,
+		lg."day", lg.holiday, lg."window", g.zone, w.lead_window, g.is_live, g.cap, least(lg.closes_at, w.closes_at),
+		CASE WHEN g.no_phone THEN 'no_phone' WHEN g.number THEN 'number' WHEN g.closed_stage THEN 'stage'
+			WHEN g.suppressed THEN 'suppressed' WHEN lg.stopped THEN 'stopped' WHEN lg.lane THEN 'lane' WHEN l.paused THEN 'paused'
+			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN lg."day" THEN 'day'
+			WHEN lg.holiday THEN 'holiday' WHEN lg."window" THEN 'window' WHEN g.zone THEN 'zone'
+			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN g.cap THEN 'cap' END
+	FROM carillon.follow_ups f
+	JOIN carillon.leads l ON l.id = f.lead_id
+	JOIN carillon.lanes n ON n.id = f.lane_id
+	JOIN carillon.lane_gates(at) lg ON lg.lane_id = n.id
+	LEFT JOIN carillon.accounts a ON a.id = coalesce(f.account_id, n.account_id)
+	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = f.tenant_id
+		AND (s.expires_at IS NULL OR s.expires_at > at)
+	LEFT JOIN carillon.live v ON v.phone = l.phone_e164 AND v.tenant_id = f.tenant_id
+	CROSS JOIN LATERAL (SELECT
+		-- UNKNOWN_ZONE=lane: a number without a zone may use its lane's, in narrower hours; never where a bad zone was given.
+		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR n.time_zone IS NULL
+			OR (SELECT value FROM carillon.settings WHERE key = 'unknown_zone') IS DISTINCT FROM '"lane"' THEN l.zones
+			ELSE ARRAY[n.time_zone] END AS zones OFFSET 0) z
+	CROSS JOIN LATERAL (SELECT
+		coalesce(bool_or(NOT carillon.in_window((at AT TIME ZONE name)::time, p.w_start, p.w_end)), false) AS lead_window,
+		min(carillon.window_close(at AT TIME ZONE name, p.w_start, p.w_end, name)) AS closes_at
+		FROM (SELECT CASE WHEN l.zones = '{}' THEN greatest('10:00', s.w_start) ELSE s.w_start END AS w_start,
+				CASE WHEN l.zones = '{}' THEN least('17:00', s.w_end) ELSE s.w_end END AS w_end
+			FROM (SELECT (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') AS w_start,
+				(SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') AS w_end) s OFFSET 0) p
+		CROSS JOIN unnest(CASE WHEN n.use_lead_window THEN z.zones ELSE '{}' END) name OFFSET 0) w
+	CROSS JOIN LATERAL (SELECT
+		coalesce(l.phone, '') = '' AS no_phone,
+		l.phone_e164 IS NULL OR NOT carillon.number_is_dialable(l.phone_e164) AS number,
+		l.stage IN ('closed', 'lost') AS closed_stage,
+		s.phone IS NOT NULL AS suppressed,
+		a.id IS NULL OR NOT a.active AS credentials,
+		coalesce(a.breaker_until > at, false) AS breaker,
+		n.use_lead_window AND z.zones = '{}' AS zone,
+		v.job_id IS NOT NULL AND v.follow_up_id <> f.id AS is_live,
+		CASE WHEN n.cap_24h IS NULL AND n.cap_7d IS NULL THEN false ELSE (SELECT
+			coalesce(count(*) FILTER (WHERE c.claimed_at > at - interval '24 hours') >= n.cap_24h, false)
+				OR coalesce(count(*) >= n.cap_7d, false)
+			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = f.tenant_id
+			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap
+		OFFSET 0) g
+$$;
+
+-- The first instant from `at` on, within 14 days, when lane and lead windows are open together; null if there is none.
+-- It can only be `at` itself or the opening of one of the windows, so those instants are tried.
+CREATE FUNCTION next_opening(at timestamptz, the_lane bigint, zones text[], w_start time, w_end time) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+	SELECT min(c.t) FROM (
+		SELECT at AS t
+		UNION SELECT ((at AT TIME ZONE w.zone)::date + d + coalesce(w.opens, '00:00')) AT TIME ZONE w.zone
+		FROM generate_series(0, 14) d, (
+			SELECT n.time_zone AS zone, n.window_start AS opens FROM carillon.lanes n WHERE n.id = the_lane AND n.time_zone IS NOT NULL
+			UNION SELECT name, w_start FROM unnest(zones) name
+			UNION SELECT 'UTC', '00:00' FROM carillon.lanes n WHERE n.id = the_lane AND n.time_zone IS NULL) w
+	) c
+	WHERE c.t >= at AND c.t <= at + interval '14 days'
+	AND EXISTS (SELECT FROM carillon.lane_gates(c.t) g WHERE g.lane_id = the_lane AND NOT g."day" AND NOT g.holiday AND NOT g."window")
+	AND NOT EXISTS (SELECT FROM unnest(zones) name WHERE NOT carillon.in_window((c.t AT TIME ZONE name)::time, w_start, w_end))
+$$;
+
+-- When a held follow-up is looked at again. `opening` is next_opening() where a window holds.
+CREATE FUNCTION look_again_at(hold text, at timestamptz, opening timestamptz, breaker_until timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE
+		WHEN hold IN ('day', 'holiday', 'window', 'lead_window') THEN coalesce(opening, at + interval '6 hours')
+		WHEN hold = 'breaker' THEN breaker_until
+		WHEN hold = 'live' THEN at + interval '15 seconds'
+		WHEN hold IN ('stopped', 'lane', 'credentials') THEN at + interval '30 seconds'
+		WHEN hold = 'cap' THEN at + interval '15 minutes'
+		ELSE at + interval '1 hour' END
+$$;
+
+CREATE FUNCTION hold_is_final(hold text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT hold IN ('no_phone', 'number', 'stage', 'suppressed')
+$$;
+
+-- For people and the API: every gate of one follow-up with its verdict, the facts used and when it opens.
+CREATE FUNCTION gates(the_follow_up bigint, at timestamptz)
+RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGUAGE sql STABLE AS $$
+	SELECT v.gate, CASE WHEN v.holds THEN 'hold' ELSE 'pass' END, v.facts,
+		CASE WHEN NOT v.holds OR carillon.hold_is_final(v.gate) THEN NULL
+			WHEN v.gate = 'breaker' THEN g.breaker_until
+			WHEN v.gate IN ('day', 'holiday', 'window') THEN carillon.next_opening(at, g.lane_id, '{}', NULL, NULL)
+			WHEN v.gate IN ('lead_window', 'no_common_window') THEN o.opening END
+	FROM carillon.follow_up_gates(at) g
+	JOIN carillon.lanes n ON n.id = g.lane_id
+	JOIN carillon.leads l ON l.id = g.lead_id
+	CROSS JOIN (SELECT (value ->> 'start')::time AS w_start, (value ->> 'end')::time AS w_end
+		FROM carillon.settings WHERE key = 'lead_window') w
+	CROSS JOIN LATERAL (SELECT carillon.next_opening(at, g.lane_id, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, w.w_start, w.w_end) AS opening) o
+	CROSS JOIN LATERAL (VALUES
+		(1, 'no_phone', g.no_phone, jsonb_build_object('phone_given', coalesce(l.phone, '') <> '')),
+		(2, 'number', g.number, jsonb_build_object('e164', g.phone)),
+		(3, 'stage', g.closed_stage, jsonb_build_object('stage', g.stage)),
+		(4, 'suppressed', g.suppressed, jsonb_build_object('suppressed', g.suppressed)),
+		(5, 'stopped', g.stopped, jsonb_build_object('tenant', g.tenant_id)),
+		(6, 'lane', g.lane, jsonb_build_object('lane', n.name, 'active', n.active)),
+		(7, 'paused', g.paused, jsonb_build_object('paused', g.paused)),
+		(8, 'credentials', g.credentials, jsonb_build_object('account', g.account)),
+		(9, 'breaker', g.breaker, jsonb_build_object('until', g.breaker_until)),
+		(10, 'day', g."day", jsonb_build_object('days', n.days, 'time_zone', n.time_zone)),
+		(11, 'holiday', g.holiday, jsonb_build_object('holiday', g.holiday)),
+		(12, 'window', g."window", jsonb_build_object('start', n.window_start, 'end', n.window_end, 'time_zone', n.time_zone)),
+		(13, 'zone', g.zone, jsonb_build_object('time_zone', l.time_zone, 'zones', to_jsonb(g.zones))),
+		(14, 'lead_window', g.lead_window, jsonb_build_object('start', w.w_start, 'end', w.w_end, 'zones', to_jsonb(g.zones), 'used', g.use_lead_window)),
+		(15, 'no_common_window', o.opening IS NULL AND NOT g.zone, jsonb_build_object('days_searched', 14)),
+		(16, 'live', g.is_live, jsonb_build_object('job_id', g.live_job_id)),
+		(17, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d))
+	) v (ord, gate, holds, facts)
+	WHERE g.follow_up_id = the_follow_up
+	ORDER BY v.ord
+$$;
