@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All routes at a glance; those that need no key say so in their handlers' files. */
+#include "producer/api/routes.h"
+
+#include <stdio.h>
+
+#include "common/metrics.h"
+#include "common/process.h"
+
+#define CONNECTIONS_MAX 1024
+#define HEADER_TIMEOUT_MS 5000
+#define REQUEST_TIMEOUT_MS 30000
+#define NO_BODY 0
+#define SMALL_BODY 65536 /* of requests whose body says nothing yet */
+
+static const struct http_route routes[] = {
+	{"GET", "/healthz", handle_healthz, NO_BODY},
+	{"GET", "/readyz", handle_readyz, NO_BODY},
+	{"GET", "/metrics", handle_metrics, NO_BODY},
+#define STANDING_ROUTES 3
+
+	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
+
+	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
+	{"GET", "/registry/schemas/ids/{id}/schema", handle_registry_schema_text, NO_BODY},
+	{"GET", "/registry/schemas/types", handle_registry_types, NO_BODY},
+	{"GET", "/registry/subjects", handle_registry_subjects, NO_BODY},
+	{"GET", "/registry/subjects/{subject}/versions", handle_registry_versions, NO_BODY},
+	{"GET", "/registry/subjects/{subject}/versions/{version}", handle_registry_version,
+	 NO_BODY},
+	{"GET", "/registry/config", handle_registry_config, NO_BODY},
+};
+
+static void count_request(void *arg, const struct http_route *route, unsigned status,
+			  int64_t took_ms)
+{
+	char text[16];
+
+	(void)arg;
+	(void)route;
+	(void)took_ms;
+	snprintf(text, sizeof(text), "%u", status);
+	metric_add(METRIC_HTTP_REQUESTS, text, 1);
+}
+
+struct http_server *api_serve(struct ev_loop *loop, struct api *api, struct buf *error)
+{
+	bool all = config_list_has(api->cfg, CONFIG_KEY_PRODUCER_ROLES, "api");
+	const struct http_server_options o = {
+		.listen = config_str(api->cfg, CONFIG_KEY_LISTEN),
+		.routes = routes,
+		.routes_count = all ? sizeof(routes) / sizeof(routes[0]) : STANDING_ROUTES,
+		.max_connections = CONNECTIONS_MAX,
+		.header_timeout_ms = HEADER_TIMEOUT_MS,
+		.request_timeout_ms = REQUEST_TIMEOUT_MS,
+		.clock = clock_system(),
+		.on_done = count_request,
+		.arg = api,
+	};
+
+	return http_server_new(loop, &o, error);
+}

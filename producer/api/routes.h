@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The producer's HTTP interface: one table of routes, a file a resource. */
+#ifndef CARILLON_PRODUCER_API_ROUTES_H
+#define CARILLON_PRODUCER_API_ROUTES_H
+
+#include <ev.h>
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/http_server.h"
+#include "producer/scheduler.h"
+
+/* What handlers work with; the server's `arg`. */
+struct api {
+	const struct config *cfg;
+	struct scheduler *scheduler;
+};
+
+/*
+ * Serves LISTEN: with PRODUCER_ROLES=api all routes, else the standing ones alone. `api` must
+ * outlive the server. NULL with the reason.
+ */
+struct http_server *api_serve(struct ev_loop *loop, struct api *api, struct buf *error);
+
+void handle_call_dispatch(void *arg, struct http_exchange *x);
+
+void handle_registry_schema(void *arg, struct http_exchange *x);
+void handle_registry_schema_text(void *arg, struct http_exchange *x);
+void handle_registry_types(void *arg, struct http_exchange *x);
+void handle_registry_subjects(void *arg, struct http_exchange *x);
+void handle_registry_versions(void *arg, struct http_exchange *x);
+void handle_registry_version(void *arg, struct http_exchange *x);
+void handle_registry_config(void *arg, struct http_exchange *x);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * carillon-producer: makes follow-ups due, claims them, publishes their jobs, and answers the API.
+ *
+ *   scheduler -> pass (seed, claim) -> publisher -> Kafka
+ *   sweeper   -> claimed but not published, and other repairs -> publisher
+ *   api       -> requests, some of which the scheduler serves
+ */
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/process.h"
+#include "producer/api/routes.h"
+#include "producer/prepare.h"
+#include "producer/publisher.h"
+#include "producer/registration.h"
+#include "producer/scheduler.h"
+#include "producer/sweeper.h"
+#include "producer/topics.h"
+
+#define REASON_BYTES 512
+
+struct producer {
+	struct process process;
+	struct registration *registration; /* of our schemas */
+	struct topics *topics;
+	struct publisher *publisher;
+	struct scheduler *scheduler;
+	struct sweeper *sweeper; /* NULL without the role */
+	struct api api;
+	struct http_server *server;
+	bool failed;
+};
+
+/* ---- Who waits for whom ---- */
+
+static bool postgres_ready(void *arg)
+{
+	return scheduler_ready(((struct producer *)arg)->scheduler);
+}
+
+static bool kafka_ready(void *arg)
+{
+	return publisher_ready(((struct producer *)arg)->publisher);
+}
+
+static bool schemas_ready(void *arg)
+{
+	return registration_ready(((struct producer *)arg)->registration);
+}
+
+static bool may_publish(void *arg)
+{
+	return kafka_ready(arg) && schemas_ready(arg);
+}
+
+static void on_room(void *arg)
+{
+	scheduler_on_room(((struct producer *)arg)->scheduler);
+}
+
+static void on_topics_ready(void *arg)
+{
+	struct producer *p = arg;
+	char reason[REASON_BYTES];
+	struct buf error;
+
+	buf_init_fixed(&error, reason, sizeof(reason));
+	if (publisher_start(p->publisher, &error) == 0)
+		return;
+	log_error("kafka.not_started", LOG_STR("error", error.data));
+	p->failed = true;
+	ev_break(p->process.loop, EVBREAK_ALL);
+}
+
+/* ---- Start, run, stop ---- */
+
+static bool start(struct producer *p, const struct readiness *checks)
+{
+	struct ev_loop *loop = p->process.loop;
+	const struct config *cfg = p->process.cfg;
+	const struct clock *clock = clock_system();
+	char reason[REASON_BYTES];
+	struct buf error;
+
+	buf_init_fixed(&error, reason, sizeof(reason));
+	p->registration = registration_new(loop, cfg);
+	p->publisher = publisher_new(&(struct publisher_options){
+		loop, cfg, clock, registration_codec(p->registration), on_room, p});
+	p->scheduler = scheduler_new(
+		&(struct scheduler_options){loop, cfg, clock, p->publisher, may_publish, p});
+	if (config_list_has(cfg, CONFIG_KEY_PRODUCER_ROLES, "schedule"))
+		p->sweeper = sweeper_new(
+			&(struct sweeper_options){loop, cfg, clock, p->publisher, may_publish, p});
+	p->topics = topics_new(loop, cfg, on_topics_ready, p);
+	process_set_readiness(p->process.name, checks);
+	p->api = (struct api){cfg, p->scheduler};
+	p->server = api_serve(loop, &p->api, &error);
+	if (!p->server)
+		log_error("http.not_started", LOG_STR("error", error.data));
+	return p->server && p->topics;
+}
+
+static void on_drained(void *arg)
+{
+	ev_break(((struct producer *)arg)->process.loop, EVBREAK_ALL);
+}
+
+static void on_stop(void *arg)
+{
+	struct producer *p = arg;
+
+	http_server_quiesce(p->server);
+	if (p->sweeper)
+		sweeper_stop(p->sweeper);
+	scheduler_drain(p->scheduler, on_drained, p);
+}
+
+static void release(struct producer *p)
+{
+	topics_free(p->topics);
+	sweeper_free(p->sweeper);
+	publisher_close(p->publisher);
+	scheduler_free(p->scheduler);
+	publisher_free(p->publisher);
+	http_server_free(p->server);
+	registration_free(p->registration);
+	process_release(&p->process);
+}
+
+int main(int argc, char **argv)
+{
+	struct producer p = {0};
+	const struct readiness checks[] = {
+		{"postgres", postgres_ready, &p},
+		{"kafka", kafka_ready, &p},
+		{"schemas", schemas_ready, &p},
+		{NULL, NULL, NULL},
+	};
+	int code;
+
+	if (!process_init(&p.process, "producer", CONFIG_PRODUCER, argc, argv, &code))
+		return code;
+	const struct config *cfg = p.process.cfg;
+	if (p.process.check_only) {
+		code = check_connections(cfg) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	} else if ((p.process.migrate_only || config_bool(cfg, CONFIG_KEY_AUTO_MIGRATE)) &&
+		   prepare_schema(cfg) != 0) {
+		code = EXIT_FAILURE;
+	} else if (!p.process.migrate_only) {
+		p.failed = !start(&p, checks);
+		if (!p.failed)
+			process_run(&p.process, on_stop, &p);
+		code = p.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	release(&p);
+	return code;
+}

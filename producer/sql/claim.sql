@@ -1,0 +1,95 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Claims due follow-ups of the lanes locked under this token, all lanes at once: candidates by priority and time, the
+-- gates over the set, held rows put off, the rest limited by batch per run, free slots, the account's slots and the rate.
+-- $1 token, $2 producer, $3 claims in all lanes together, $4 lease in seconds
+WITH served AS MATERIALIZED (
+	SELECT n.*, g.closed,
+		CASE WHEN n.rate_per_second IS NOT NULL THEN least(greatest(n.rate_per_second, 1),
+			n.tokens + extract(epoch FROM now() - n.tokens_at) * n.rate_per_second) END AS filled
+	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
+	WHERE n.claim_token = $1::uuid
+), budget AS MATERIALIZED (
+	SELECT n.id, n.time_zone, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled),
+		CASE WHEN n.max_concurrent > 0 THEN greatest(0, n.max_concurrent
+			- (SELECT count(*) FROM live v WHERE v.lane_id = n.id)
+			- (SELECT count(*) FROM follow_ups q WHERE q.lane_id = n.id AND q.status = 'queued')) END)::bigint AS free
+	FROM served n WHERE n.closed IS NULL
+), candidate AS MATERIALIZED (
+	SELECT f.id, f.priority, f.next_look_at
+	FROM budget b
+	CROSS JOIN LATERAL (
+		SELECT q.id, q.priority, q.next_look_at
+		FROM (VALUES (2), (1), (0)) p (priority)
+		CROSS JOIN LATERAL (
+			SELECT id, priority, next_look_at FROM follow_ups
+			WHERE status = 'pending' AND lane_id = b.id AND priority = p.priority AND next_look_at <= now()
+			ORDER BY next_look_at LIMIT b.free + 100) q   -- some more than needed: held ones take no place
+		ORDER BY p.priority DESC, q.next_look_at LIMIT b.free + 100) f
+	WHERE b.free > 0
+), checked AS MATERIALIZED (
+	SELECT c.priority, c.next_look_at, g.*
+	FROM candidate c CROSS JOIN LATERAL (
+		SELECT * FROM follow_up_gates(now()) x WHERE x.follow_up_id = c.id OFFSET 0) g
+), one_per_phone AS (
+	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
+	ORDER BY tenant_id, phone, priority DESC, next_look_at
+), limited_account AS MATERIALIZED (
+	SELECT a.id, greatest(0, a.max_concurrent - (SELECT count(*) FROM live v WHERE v.account_id = a.id)
+		- (SELECT count(*) FROM follow_ups q JOIN lanes n ON n.id = q.lane_id
+			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = a.id)) AS free
+	FROM (SELECT id, max_concurrent FROM accounts
+		WHERE max_concurrent > 0 AND id IN (SELECT account_id FROM one_per_phone) ORDER BY id FOR UPDATE) a
+), ranked AS (
+	SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane,
+		row_number() OVER (ORDER BY priority DESC, next_look_at) AS in_all,
+		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, next_look_at) AS in_account
+	FROM one_per_phone o
+), picked AS MATERIALIZED (
+	SELECT r.*, uuid_v7() AS job_id
+	FROM ranked r JOIN budget b ON b.id = r.lane_id LEFT JOIN limited_account a ON a.id = r.account_id
+	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= coalesce(a.free, r.in_account)
+), claimed AS (
+	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
+	SELECT lane_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id
+	RETURNING id, lane_id, lease_until
+), queued AS (
+	UPDATE follow_ups f SET status = 'queued', job_id = p.job_id, claim_id = c.id, lease_until = c.lease_until, gate = NULL
+	FROM picked p JOIN claimed c ON c.lane_id = p.lane_id
+	WHERE f.id = p.follow_up_id AND f.status || '' = 'pending'   -- by primary key, not by the partial index
+	RETURNING f.claim_id, p.*
+), opening AS (   -- once for the rows that share lane and zones
+	SELECT d.lane_id, d.zones, d.use_lead_window, next_opening(now(), d.lane_id,
+		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, (w.value ->> 'start')::time, (w.value ->> 'end')::time) AS opens_at
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window FROM checked
+		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d, settings w WHERE w.key = 'lead_window'
+), held AS (
+	UPDATE follow_ups f SET
+		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
+		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END,
+		gate = CASE WHEN h.hold = 'lead_window' AND h.opens_at IS NULL THEN 'no_common_window' ELSE h.hold END,
+		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until)
+	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window)
+		WHERE k.hold IS NOT NULL) h
+	WHERE f.id = h.follow_up_id AND f.status || '' = 'pending'
+	RETURNING f.gate, f.status
+), spent AS (
+	UPDATE lanes n SET claim_token = NULL,
+		tokens = coalesce(s.filled - (SELECT count(*) FROM picked p WHERE p.lane_id = n.id), 0),
+		tokens_at = CASE WHEN n.rate_per_second IS NULL THEN n.tokens_at ELSE now() END,
+		next_at = CASE WHEN s.closed IN ('day', 'holiday', 'window')
+			THEN least(coalesce(next_opening(now(), n.id, '{}', NULL, NULL), 'infinity'), now() + interval '5 minutes')
+			ELSE '-infinity' END
+	FROM served s WHERE n.id = s.id
+)
+SELECT 'job' AS row, NULL AS gate, 1 AS n, claim_id, job_id, follow_up_id, tenant_id AS tenant, kind, lead_id,
+	phone, account, attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by
+FROM queued
+UNION ALL
+SELECT CASE status WHEN 'skipped' THEN 'skipped' ELSE 'held' END, gate, count(*),
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM held GROUP BY status, gate
+UNION ALL   -- a closed lane holds its rows without touching them
+SELECT 'held', s.closed, count(*), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM served s CROSS JOIN LATERAL (SELECT FROM follow_ups f, (VALUES (2), (1), (0)) p (priority)
+	WHERE f.status = 'pending' AND f.lane_id = s.id AND f.priority = p.priority AND f.next_look_at <= now() LIMIT 10000) w
+WHERE s.closed IS NOT NULL GROUP BY s.closed
