@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dispatcher's side of the database: one batch at a time, each one transaction of the results
+ * that are due and the claim of the jobs that wait. While a batch is under way the next one
+ * gathers, so batches are of one job when idle and of hundreds under load, and nobody waits for a
+ * timer.
+ *
+ * A claim whose answer is lost may have been done. Its jobs are claimed again, and after that (the
+ * second claim waits for the first one's locks) those that turn out to be ours are read.
+ */
+#include "consumer/dispatcher_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "consumer_sql.h"
+
+#define ARRAY_MAX_BYTES (1u << 20)
+#define RESULT_LINGER_MS 10 /* a result waits so long for a claim to go with */
+#define RESULTS_AT_ONCE 64  /* or until there are so many */
+#define RETRY_BASE_MS 100
+#define RETRY_MAX_MS 5000
+
+void dispatch_claim_init(struct dispatcher *d)
+{
+	struct claim_params *c = &d->claim;
+	struct buf *bufs[] = {&c->job_ids, &c->follow_up_ids, &c->lost_ids, &c->accounts,
+			      &c->fingerprints};
+
+	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
+		buf_init(bufs[i], ARRAY_MAX_BYTES);
+	result_batch_init(&d->results, d->o.cfg);
+	snprintf(c->lease_s, sizeof(c->lease_s), "%lld", (long long)d->lease_ms / 1000);
+	snprintf(c->check_s, sizeof(c->check_s), "%lld",
+		 (long long)(d->lease_ms + d->post_timeout_ms + d->margin_ms) / 1000);
+}
+
+void dispatch_claim_release(struct dispatcher *d)
+{
+	struct claim_params *c = &d->claim;
+	struct buf *bufs[] = {&c->job_ids, &c->follow_up_ids, &c->lost_ids, &c->accounts,
+			      &c->fingerprints};
+
+	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
+		buf_release(bufs[i]);
+	result_batch_release(&d->results);
+}
+
+/* ---- The answer ---- */
+
+static void read_columns(const PGresult *rows, struct claim_columns *c)
+{
+	*c = (struct claim_columns){
+		.job_id = pg_col(rows, "job_id"),
+		.verdict = pg_col(rows, "verdict"),
+		.gate = pg_col(rows, "gate"),
+		.tenant = pg_col(rows, "tenant"),
+		.kind = pg_col(rows, "kind"),
+		.lead_id = pg_col(rows, "lead_id"),
+		.phone = pg_col(rows, "phone"),
+		.account = pg_col(rows, "account"),
+		.provider = pg_col(rows, "provider"),
+		.lane_id = pg_col(rows, "lane_id"),
+		.first_name = pg_col(rows, "first_name"),
+		.last_name = pg_col(rows, "last_name"),
+		.variables = pg_col(rows, "variables"),
+		.due_at = pg_col(rows, "due_at"),
+		.dial_by = pg_col(rows, "dial_by"),
+	};
+}
+
+/* Ours, by a committed claim. `not_durable`: a failover could undo that, so it must not be dialed.
+ */
+static void take_ours(struct dispatcher *d, struct job *j, const PGresult *rows,
+		      const struct claim_columns *c, int row, bool not_durable)
+{
+	if (not_durable)
+		dispatch_not_sent(d, j, rows, c, row, "the claim is not durable");
+	else if (d->stopping)
+		dispatch_not_sent(d, j, rows, c, row, "the dispatcher stops");
+	else
+		dispatch_post(d, j, rows, c, row);
+}
+
+static void drop(struct dispatcher *d, struct job *j)
+{
+	dispatch_decided(d, j);
+	job_free(&d->pool, j);
+}
+
+static void take_verdicts(struct dispatcher *d, const PGresult *rows, bool not_durable)
+{
+	struct claim_columns c;
+	int n = PQntuples(rows);
+
+	read_columns(rows, &c);
+	for (int row = 0; row < n; row++) {
+		struct job *j = job_find(&d->pool, pg_text(rows, row, c.job_id));
+		const char *verdict = pg_text(rows, row, c.verdict);
+		if (!j || j->state != JOB_CLAIMING)
+			continue;
+		if (strcmp(verdict, "dial") == 0) {
+			metric_add(METRIC_JOBS, verdict, 1);
+			j->claim_sent_ms = d->batch_sent_ms;
+			j->lost = false;
+			dispatch_decided(d, j);
+			take_ours(d, j, rows, &c, row, not_durable);
+		} else if (!j->lost) {
+			const char *gate = pg_text(rows, row, c.gate);
+			metric_add(METRIC_JOBS, verdict, 1);
+			if (gate)
+				metric_add(METRIC_HELD, gate, 1);
+			drop(d, j);
+		}
+	}
+}
+
+/* Of the jobs whose first claim was lost: those are ours by that claim; its lease runs since then.
+ */
+static void take_mine(struct dispatcher *d, const PGresult *rows, bool not_durable)
+{
+	struct claim_columns c;
+	int n = PQntuples(rows);
+
+	read_columns(rows, &c);
+	for (int row = 0; row < n; row++) {
+		struct job *j = job_find(&d->pool, pg_text(rows, row, c.job_id));
+		if (!j || j->state != JOB_CLAIMING || !j->lost)
+			continue;
+		metric_add(METRIC_JOBS, "dial", 1);
+		j->lost = false;
+		dispatch_decided(d, j);
+		take_ours(d, j, rows, &c, row, not_durable);
+	}
+}
+
+/* Whom neither answered are nobody's of ours. */
+static void drop_rest(struct dispatcher *d)
+{
+	struct job *j, *next;
+
+	for (j = d->pool.lists[JOB_CLAIMING]; j; j = next) {
+		next = j->next;
+		metric_add(METRIC_JOBS, "not_ours", 1);
+		drop(d, j);
+	}
+}
+
+static void results_written(struct dispatcher *d)
+{
+	struct job *j, *next;
+
+	for (j = d->pool.lists[JOB_REPORTING]; j; j = next) {
+		next = j->next;
+		if (j->writing)
+			dispatch_written(d, j);
+	}
+	if (d->singly > 0)
+		d->singly--;
+}
+
+static void return_claims(struct dispatcher *d, bool lost)
+{
+	struct job *j;
+
+	/* From the last one, so that the first one is the head again. */
+	while ((j = d->pool.lists[JOB_CLAIMING])) {
+		j = j->prev;
+		if (lost && !j->lost) {
+			j->lost = true;
+			j->claim_sent_ms = d->batch_sent_ms;
+		}
+		job_return(&d->pool, j);
+	}
+}
+
+/* The one result that the database won't have: what it says can't be, so nothing is known. */
+static void refuse_result(struct dispatcher *d, struct job *j, const struct pg_error *e)
+{
+	log_error("result.not_written", LOG_STR("job_id", j->job_id),
+		  LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message));
+	if (j->verdict.result != RESULT_UNKNOWN)
+		verdict_unknown(&j->verdict, e->message);
+	else
+		dispatch_written(d, j);
+}
+
+static void results_not_written(struct dispatcher *d, const struct pg_error *e)
+{
+	struct job *j, *next;
+	bool refused = e->status == PG_ERROR && !pg_error_is_transient(e) && d->batch_results > 0;
+
+	for (j = d->pool.lists[JOB_REPORTING]; j; j = next) {
+		next = j->next;
+		if (!j->writing)
+			continue;
+		j->writing = false;
+		if (refused && d->batch_results == 1 && d->batch_claims == 0)
+			refuse_result(d, j, e);
+	}
+	if (refused && (d->batch_results > 1 || d->batch_claims > 0))
+		d->singly = d->batch_results;
+	if (d->batch_results > 0)
+		d->result_since_ms = clock_boot_ms(d->o.clock);
+}
+
+static void take_failure(struct dispatcher *d, const struct pg_error *e)
+{
+	return_claims(d, e->status == PG_LOST);
+	results_not_written(d, e);
+	if (e->status != PG_ERROR)
+		return; /* the connection says it when it is back */
+	metric_add(METRIC_PG_RETRIES, NULL, 1);
+	log_warn("claim.failed", LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message),
+		 LOG_INT("claims", d->batch_claims), LOG_INT("results", d->batch_results));
+	if (d->singly == 0 || pg_error_is_transient(e))
+		d->not_before_ms =
+			clock_boot_ms(d->o.clock) +
+			clock_backoff_ms(d->o.clock, d->errors++, RETRY_BASE_MS, RETRY_MAX_MS);
+}
+
+static void on_batch(void *arg, const struct pg_batch_result *b)
+{
+	struct dispatcher *d = arg;
+	bool not_durable = b->error.status == PG_NOT_DURABLE;
+	size_t i = 0;
+
+	d->batch_out = false;
+	if (b->error.status != PG_OK && !not_durable) {
+		take_failure(d, &b->error);
+		return;
+	}
+	d->errors = 0;
+	if (not_durable)
+		log_error("claim.not_durable", LOG_STR("error", b->error.message));
+	if (d->batch_results > 0) {
+		i++;
+		results_written(d);
+	}
+	if (d->batch_claims > 0) {
+		take_verdicts(d, b->res[i], not_durable);
+		if (d->claim.lost > 0)
+			take_mine(d, b->res[i + 2], not_durable);
+		drop_rest(d);
+	}
+}
+
+/* ---- The next batch ---- */
+
+static size_t take_results(struct dispatcher *d, size_t max)
+{
+	struct job *j = d->pool.lists[JOB_REPORTING];
+	bool left = false;
+
+	result_batch_clear(&d->results);
+	for (; j; j = j->next) {
+		struct msg_dispatch_result r;
+		if (j->written || j->writing)
+			continue;
+		if (d->results.n == max) {
+			left = true;
+			break;
+		}
+		job_result(j, d->o.worker, &r);
+		result_batch_add(&d->results, &r);
+		j->writing = true;
+	}
+	d->result_since_ms = left ? clock_boot_ms(d->o.clock) : 0;
+	return d->results.n;
+}
+
+/* An account may hold three quarters of the slots when it is not alone. */
+static bool may_claim(const struct dispatcher *d, const struct job *j, bool shared)
+{
+	size_t quota = shared ? d->slots - d->slots / 4 : d->slots;
+
+	return j->lost || (!d->stopping && (!j->use || j->use->active < quota));
+}
+
+static void add_fingerprint(struct dispatcher *d, const struct job *j)
+{
+	if (!j->use || j->use->stamped_by == d->batch_number)
+		return;
+	j->use->stamped_by = d->batch_number;
+	const struct account *a = reference_account(d->o.reference, j->use->name);
+	if (!a)
+		return;
+	pg_array_add(&d->claim.account_array, a->name);
+	pg_array_add(&d->claim.fingerprint_array, a->fingerprint);
+}
+
+static size_t take_claims(struct dispatcher *d, size_t max)
+{
+	struct claim_params *c = &d->claim;
+	bool shared = job_pool_is_shared(&d->pool, clock_boot_ms(d->o.clock));
+	struct job *j, *next;
+
+	pg_array_init(&c->job_array, &c->job_ids);
+	pg_array_init(&c->follow_up_array, &c->follow_up_ids);
+	pg_array_init(&c->lost_array, &c->lost_ids);
+	pg_array_init(&c->account_array, &c->accounts);
+	pg_array_init(&c->fingerprint_array, &c->fingerprints);
+	c->n = c->lost = 0;
+	d->batch_number++;
+	for (j = d->pool.lists[JOB_WAITING]; j && c->n < max; j = next) {
+		next = j->next;
+		if (!may_claim(d, j, shared))
+			continue;
+		pg_array_add(&c->job_array, j->job_id);
+		pg_array_add(&c->follow_up_array, j->follow_up_id);
+		add_fingerprint(d, j);
+		if (j->lost) {
+			pg_array_add(&c->lost_array, j->job_id);
+			c->lost++;
+		}
+		job_move(&d->pool, j, JOB_CLAIMING);
+		c->n++;
+	}
+	return c->n;
+}
+
+static size_t free_slots(const struct dispatcher *d)
+{
+	size_t used = d->pool.counts[JOB_POSTING] + d->pool.counts[JOB_CLAIMING];
+
+	return used < d->slots ? d->slots - used : 0;
+}
+
+static size_t claimable(const struct dispatcher *d)
+{
+	size_t n = free_slots(d);
+
+	if (d->singly > 0 || d->pool.counts[JOB_WAITING] == 0 ||
+	    !stop_feed_is_fresh(d->o.stop_feed) || !reference_is_ready(d->o.reference))
+		return 0;
+	return n < d->batch_max ? n : d->batch_max;
+}
+
+static bool results_are_due(const struct dispatcher *d)
+{
+	if (d->result_since_ms == 0)
+		return false;
+	return d->stopping || d->singly > 0 || d->pool.counts[JOB_REPORTING] >= RESULTS_AT_ONCE ||
+	       clock_boot_ms(d->o.clock) - d->result_since_ms >= RESULT_LINGER_MS;
+}
+
+static void add_claim(struct dispatcher *d)
+{
+	struct claim_params *c = &d->claim;
+	const char *jobs = pg_array_finish(&c->job_array);
+	const char *claim[] = {jobs, pg_array_finish(&c->follow_up_array), d->o.worker, c->lease_s,
+			       c->check_s};
+	const char *stamp[] = {jobs, d->o.worker, pg_array_finish(&c->account_array),
+			       pg_array_finish(&c->fingerprint_array)};
+	const char *mine[] = {pg_array_finish(&c->lost_array), d->o.worker};
+
+	pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
+	pg_add(d->pg, CONSUMER_STAMP_CALLS, sizeof(stamp) / sizeof(stamp[0]), stamp);
+	if (c->lost > 0)
+		pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
+}
+
+void dispatch_claim_pump(struct dispatcher *d)
+{
+	int64_t now_ms = clock_boot_ms(d->o.clock);
+
+	if (d->batch_out || !pg_is_up(d->pg) || now_ms < d->not_before_ms)
+		return;
+	if (d->result_since_ms == 0)
+		d->singly = 0;
+	size_t claims = take_claims(d, claimable(d));
+	if (claims == 0 && !results_are_due(d))
+		return;
+	if (!pg_begin(d->pg, on_batch, d)) {
+		return_claims(d, false);
+		return;
+	}
+	d->batch_out = true;
+	d->batch_claims = claims;
+	d->batch_sent_ms = now_ms;
+	d->batch_results = take_results(d, d->singly > 0 ? 1 : d->batch_max);
+	if (d->batch_results > 0)
+		pg_add(d->pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS,
+		       result_batch_params(&d->results));
+	if (claims > 0)
+		add_claim(d);
+	pg_commit(d->pg);
+}

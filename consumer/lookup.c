@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two kinds of lists. By time: the window is asked for as a whole, and halved while the answer is
+ * full or too large, since a full answer may hide rows. By page: newest first, until a page begins
+ * before the window or is the last one. Whatever fails on the way leaves the list incomplete, and
+ * then only what was found counts.
+ */
+#include "consumer/lookup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/msg.h"
+
+#define REQUESTS_MAX 64
+#define WINDOWS_MAX 32
+#define WINDOW_MIN_MS 1000
+#define WINDOW_SLACK_MS 300000		/* the provider's clock may differ so much */
+#define PAGE_SLACK_MS INT64_C(86400000) /* where not even the zone of its times is known */
+#define CALL_MAX_BYTES (4u << 20)
+
+enum progress { LOOKUP_MORE, LOOKUP_COMPLETE, LOOKUP_FAILED };
+
+struct window {
+	int64_t from_ms, to_ms;
+};
+
+struct lookup {
+	struct lookup_options o;
+	struct lookup_target *targets;
+	struct provider_request request;
+	char fingerprint[ACCOUNT_FINGERPRINT_BYTES];
+	bool get;
+	int requests;
+	int page;
+	struct window windows[WINDOWS_MAX]; /* by time: still to be read, the next one last */
+	int windows_count;
+	int64_t oldest; /* by page: where reading may end */
+};
+
+static void on_answer(void *arg, const struct http_answer *a);
+
+/* ---- Requests ---- */
+
+static bool build(struct lookup *l, const struct account *a)
+{
+	const struct adapter *ad = l->o.adapter;
+	struct list_query q = {.page = l->page};
+
+	provider_request_clear(&l->request);
+	if (l->get)
+		return ad->build_get(a, l->targets->check->provider_call_id, &l->request);
+	if (ad->list_kind == LIST_BY_TIME) {
+		q.from_ms = l->windows[l->windows_count - 1].from_ms;
+		q.to_ms = l->windows[l->windows_count - 1].to_ms;
+	}
+	return ad->build_list(ad, a, &q, &l->request);
+}
+
+/* The next request; false: none can be sent. Credentials must not change on the way. */
+static bool ask(struct lookup *l)
+{
+	const struct account *a = l->o.account(l->o.arg, l->targets->check->account);
+	const char *headers[] = {NULL, "Accept: application/json", NULL};
+
+	if (!a || l->requests++ >= REQUESTS_MAX)
+		return false;
+	if (l->fingerprint[0] && strcmp(l->fingerprint, a->fingerprint) != 0)
+		return false;
+	memcpy(l->fingerprint, a->fingerprint, sizeof(l->fingerprint));
+	if (!build(l, a))
+		return false;
+	headers[0] = l->request.authorization.data;
+	const struct http_request r = {
+		.method = "GET",
+		.url = l->request.url.data,
+		.headers = headers,
+		.timeout_ms = l->o.timeout_ms,
+		.max_response_bytes = l->get ? CALL_MAX_BYTES : PROVIDER_LIST_MAX_BYTES,
+	};
+	return http_send(l->o.http, &r, on_answer, l);
+}
+
+/* ---- Rows ---- */
+
+static void note(struct lookup_target *t, json_t *row, const struct found_call *f)
+{
+	if (t->seen == SEEN_CALL && strcmp(t->found_id, f->provider_call_id) != 0)
+		t->seen = SEEN_AMBIGUOUS;
+	if (t->seen == SEEN_CALL || t->seen == SEEN_AMBIGUOUS)
+		return;
+	t->seen = SEEN_CALL;
+	t->row = json_incref(row);
+	memcpy(t->found_id, f->provider_call_id, sizeof(t->found_id));
+}
+
+static void take_row(struct lookup *l, json_t *row, struct found_call *f)
+{
+	found_call_init(f);
+	if (!l->o.adapter->read_row(row, f))
+		return;
+	for (struct lookup_target *t = l->targets; t; t = t->next) {
+		if (reconcile_matches(l->o.adapter, t->check, f, l->o.now))
+			note(t, row, f);
+	}
+}
+
+/* Reads the rows; returns the time of the oldest one. */
+static int64_t take_rows(struct lookup *l, const json_t *rows)
+{
+	int64_t oldest = INT64_MAX;
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (rows, i, row) {
+		struct found_call f;
+		take_row(l, row, &f);
+		if (f.created_at != MSG_NO_TIME && f.created_at < oldest)
+			oldest = f.created_at;
+	}
+	return oldest;
+}
+
+/* ---- Progress ---- */
+
+static enum progress halve(struct lookup *l)
+{
+	struct window *last = &l->windows[l->windows_count - 1];
+	int64_t middle = last->from_ms + (last->to_ms - last->from_ms) / 2;
+
+	if (last->to_ms - last->from_ms < WINDOW_MIN_MS || l->windows_count == WINDOWS_MAX)
+		return LOOKUP_FAILED;
+	l->windows[l->windows_count++] = (struct window){last->from_ms, middle};
+	last->from_ms = middle;
+	return LOOKUP_MORE;
+}
+
+static enum progress take_list(struct lookup *l, const json_t *body)
+{
+	const struct adapter *ad = l->o.adapter;
+	const json_t *rows = ad->list_rows(body);
+
+	if (!rows)
+		return LOOKUP_FAILED;
+	int64_t oldest = take_rows(l, rows);
+	bool full = json_array_size(rows) >= (size_t)ad->list_page_rows;
+	if (ad->list_kind == LIST_BY_TIME) {
+		if (full)
+			return halve(l);
+		return --l->windows_count == 0 ? LOOKUP_COMPLETE : LOOKUP_MORE;
+	}
+	l->page++;
+	return !full || oldest < l->oldest ? LOOKUP_COMPLETE : LOOKUP_MORE;
+}
+
+static enum progress take_answer(struct lookup *l, const struct http_answer *a)
+{
+	char text[64];
+	struct buf ignored;
+
+	if (a->outcome == HTTP_TOO_LARGE && !l->get && l->o.adapter->list_kind == LIST_BY_TIME)
+		return halve(l);
+	if (a->outcome != HTTP_ANSWERED || a->status != 200)
+		return LOOKUP_FAILED;
+	buf_init_fixed(&ignored, text, sizeof(text));
+	_cleanup_json_ json_t *body =
+		json_parse(a->body, a->body_bytes, PROVIDER_LIST_MAX_BYTES, &ignored);
+	if (!body)
+		return LOOKUP_FAILED;
+	if (!l->get)
+		return take_list(l, body);
+	struct found_call f;
+	take_row(l, body, &f);
+	return LOOKUP_FAILED; /* a get proves only what it shows */
+}
+
+static void finish(struct lookup *l, bool complete)
+{
+	for (struct lookup_target *t = l->targets; t; t = t->next) {
+		if (t->seen == SEEN_NOTHING && complete)
+			t->seen = SEEN_ABSENT;
+		t->same_account = strcmp(t->check->fingerprint, l->fingerprint) == 0;
+	}
+	l->o.done(l, l->o.arg);
+}
+
+static void on_answer(void *arg, const struct http_answer *a)
+{
+	struct lookup *l = arg;
+	enum progress p = take_answer(l, a);
+
+	if (p != LOOKUP_MORE || !ask(l))
+		finish(l, p == LOOKUP_COMPLETE);
+}
+
+/* ---- Public ---- */
+
+static void set_range(struct lookup *l)
+{
+	int64_t from_ms = INT64_MAX;
+
+	for (const struct lookup_target *t = l->targets; t; t = t->next) {
+		if (t->check->claimed_at < from_ms)
+			from_ms = t->check->claimed_at;
+	}
+	l->windows[0] = (struct window){from_ms - WINDOW_SLACK_MS, l->o.now + WINDOW_SLACK_MS};
+	l->windows_count = 1;
+	l->oldest = from_ms - PAGE_SLACK_MS;
+	l->page = 1;
+}
+
+struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets)
+{
+	struct lookup *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->o = *o;
+	l->targets = targets;
+	l->get = !targets->next && targets->check->provider_call_id[0] && o->adapter->build_get;
+	provider_request_init(&l->request);
+	set_range(l);
+	if (!ask(l)) {
+		lookup_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+struct lookup_target *lookup_targets(struct lookup *l)
+{
+	return l->targets;
+}
+
+void lookup_free(struct lookup *l)
+{
+	if (!l)
+		return;
+	provider_request_release(&l->request);
+	free(l);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking calls up at their provider: one list for all unknown calls of an account, a get for a
+ * call whose id is known. A list counts as complete only if nothing can have been left out.
+ */
+#ifndef CARILLON_CONSUMER_LOOKUP_H
+#define CARILLON_CONSUMER_LOOKUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/http_client.h"
+#include "common/json.h"
+#include "consumer/reconcile.h"
+
+/* One call that is looked for, and what was seen of it. */
+struct lookup_target {
+	const struct check *check;
+	enum seen seen;
+	json_t *row; /* of SEEN_CALL; owned */
+	char found_id[PROVIDER_CALL_ID_BYTES];
+	bool same_account; /* asked with the credentials that the call was posted with */
+	struct lookup_target *next;
+};
+
+struct lookup;
+
+struct lookup_options {
+	struct http_client *http;
+	/* Asked before each request: accounts may be replaced meanwhile. */
+	const struct account *(*account)(void *arg, const char *name);
+	const struct adapter *adapter;
+	int64_t timeout_ms;
+	int64_t now; /* the database's clock, ms */
+	void (*done)(struct lookup *l, void *arg);
+	void *arg; /* of account() and done() */
+};
+
+/*
+ * `targets` (linked, all of one account) are filled in until done() is called, which comes later
+ * and exactly once; lookup_free() is allowed in it. NULL if nothing can be asked: nothing was seen
+ * then.
+ */
+struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets);
+struct lookup_target *lookup_targets(struct lookup *l);
+/* Takes NULL. */
+void lookup_free(struct lookup *l);
+
+#endif

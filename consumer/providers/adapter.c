@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of providers, and the part of classification that is the same for all of them: what
+ * counts as proof that no call was created, and that everything else is unknown.
+ */
+#include "consumer/providers/adapter.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/msg.h"
+
+#define URL_MAX_BYTES 4096
+#define AUTHORIZATION_MAX_BYTES 4096
+#define BODY_MAX_BYTES (64u << 10)
+#define VARIABLES_MAX_BYTES (32u << 10)
+
+static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter};
+
+const struct adapter *const *adapter_table(size_t *ret_n)
+{
+	*ret_n = sizeof(adapters) / sizeof(adapters[0]);
+	return adapters;
+}
+
+const struct adapter *adapter_find(const char *provider)
+{
+	for (size_t i = 0; provider && i < sizeof(adapters) / sizeof(adapters[0]); i++) {
+		if (strcmp(adapters[i]->provider, provider) == 0)
+			return adapters[i];
+	}
+	return NULL;
+}
+
+/* ---- Requests ---- */
+
+void provider_request_init(struct provider_request *r)
+{
+	buf_init(&r->url, URL_MAX_BYTES);
+	buf_init(&r->authorization, AUTHORIZATION_MAX_BYTES);
+	buf_init(&r->body, BODY_MAX_BYTES);
+}
+
+void provider_request_release(struct provider_request *r)
+{
+	buf_release(&r->url);
+	buf_release(&r->authorization);
+	buf_release(&r->body);
+}
+
+void provider_request_clear(struct provider_request *r)
+{
+	buf_clear(&r->url);
+	buf_clear(&r->authorization);
+	buf_clear(&r->body);
+}
+
+void add_origin(struct buf *b, const char *base_url, const char *path)
+{
+	size_t n = strlen(base_url);
+
+	while (n > 0 && base_url[n - 1] == '/')
+		n--;
+	buf_add(b, base_url, n);
+	buf_adds(b, path);
+}
+
+void add_member(struct buf *b, const char *name, const char *value, bool first)
+{
+	if (!first)
+		buf_addc(b, ',');
+	buf_add_json_string(b, name, strlen(name));
+	buf_addc(b, ':');
+	buf_add_json_string(b, value, strlen(value));
+}
+
+void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_t n)
+{
+	const char *first = d->first_name ? d->first_name : "";
+	const char *last = d->last_name ? d->last_name : "";
+
+	char whole[512];
+
+	assert(n > max_bytes && sizeof(whole) > max_bytes + 4);
+	/* snprintf() may cut inside a character, but beyond the prefix that is taken. */
+	snprintf(whole, sizeof(whole), "%s%s%s", first, *first && *last ? " " : "", last);
+	size_t length = utf8_prefix(whole, strlen(whole), max_bytes);
+	memcpy(ret_name, whole, length);
+	ret_name[length] = '\0';
+}
+
+static bool is_own_variable(const char *name)
+{
+	return strcmp(name, "customer_name") == 0 || strcmp(name, "job_id") == 0 ||
+	       strcmp(name, "lead_id") == 0;
+}
+
+void add_variables(struct buf *b, const struct dial *d)
+{
+	char name[256];
+	_cleanup_json_ json_t *more = NULL;
+	const char *key;
+	json_t *value;
+
+	add_member(b, "job_id", d->job_id, true);
+	add_member(b, "lead_id", d->lead_id, false);
+	customer_name(d, sizeof(name) - 1, name, sizeof(name));
+	if (*name)
+		add_member(b, "customer_name", name, false);
+	if (!d->variables)
+		return;
+	struct buf ignored;
+	char text[128];
+	buf_init_fixed(&ignored, text, sizeof(text));
+	more = json_parse(d->variables, strlen(d->variables), VARIABLES_MAX_BYTES, &ignored);
+	json_object_foreach (more, key, value) {
+		if (is_own_variable(key))
+			continue;
+		buf_addc(b, ',');
+		buf_add_json_string(b, key, strlen(key));
+		buf_addc(b, ':');
+		json_write(value, b);
+	}
+}
+
+void add_metadata(struct buf *b, const struct dial *d)
+{
+	add_member(b, "job_id", d->job_id, true);
+	add_member(b, "kind", d->kind, false);
+	add_member(b, "lead_id", d->lead_id, false);
+}
+
+bool is_number(const char *text)
+{
+	size_t n = text ? strspn(text, "0123456789") : 0;
+
+	return n > 0 && n <= 18 && text[n] == '\0';
+}
+
+bool copy_text(const char *text, char *ret_text, size_t n)
+{
+	size_t length = text ? strlen(text) : 0;
+
+	ret_text[0] = '\0';
+	if (length == 0 || length >= n)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	}
+	memcpy(ret_text, text, length + 1);
+	return true;
+}
+
+/* ---- Answers ---- */
+
+const char *refusal_text(enum refusal r)
+{
+	switch (r) {
+	case REFUSAL_NONE:
+		return NULL;
+	case REFUSAL_BACKPRESSURE:
+		return "backpressure";
+	case REFUSAL_NUMBER:
+		return "number";
+	case REFUSAL_CONFIGURATION:
+		return "configuration";
+	case REFUSAL_ACCOUNT:
+		return "account";
+	case REFUSAL_RETRY:
+		return "retry";
+	}
+	assert(!"bad refusal");
+	return NULL;
+}
+
+static void set_error(struct verdict *v, const char *reason)
+{
+	size_t n = utf8_prefix(reason, strlen(reason), sizeof(v->error) - 1);
+
+	memcpy(v->error, reason, n);
+	v->error[n] = '\0';
+}
+
+void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const char *reason)
+{
+	v->result = RESULT_REFUSED;
+	v->refusal = rule->refusal;
+	if (v->retry_after_ms < 0 && rule->wait_s > 0)
+		v->retry_after_ms = rule->wait_s * INT64_C(1000);
+	v->provider_call_id[0] = '\0';
+	set_error(v, reason);
+}
+
+void verdict_unknown(struct verdict *v, const char *reason)
+{
+	v->result = RESULT_UNKNOWN;
+	v->refusal = REFUSAL_NONE;
+	v->provider_call_id[0] = '\0';
+	set_error(v, reason);
+}
+
+const char *adapter_error_text(const json_t *body)
+{
+	static const char *const fields[] = {"error_description", "message", "error", "detail",
+					     NULL};
+
+	for (size_t i = 0; fields[i]; i++) {
+		const json_t *v = json_path(body, fields[i]);
+		if (json_is_array(v))
+			v = json_array_get(v, 0);
+		const char *text = json_path_text(v, "");
+		if (!text)
+			text = json_path_text(v, "message");
+		if (text)
+			return text;
+	}
+	return NULL;
+}
+
+const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text)
+{
+	for (size_t i = 0; i < ad->refusals_count; i++) {
+		const struct refusal_rule *r = &ad->refusals[i];
+		if (r->status != status && r->status != REFUSAL_ANY)
+			continue;
+		if (!r->text || (text && strcasestr(text, r->text)))
+			return r;
+	}
+	return NULL;
+}
+
+static bool status_is_listed(const struct adapter *ad, int status)
+{
+	for (size_t i = 0; i < ad->refusals_count; i++) {
+		if (ad->refusals[i].status == status)
+			return true;
+	}
+	return false;
+}
+
+/* A 4xx that the adapter lists. Anything else proves nothing. */
+static void classify_error(const struct adapter *ad, const struct http_answer *a,
+			   const json_t *body, struct verdict *v)
+{
+	/* Not the provider's own words but a gateway's: nothing final is concluded from them. */
+	static const struct refusal_rule by_gateway = {.refusal = REFUSAL_RETRY};
+	const char *text = adapter_error_text(body);
+	char reason[PROVIDER_ERROR_BYTES];
+
+	snprintf(reason, sizeof(reason), "HTTP %ld%s%.200s", a->status, text ? ": " : "",
+		 text ? text : "");
+	if (a->status < 400 || a->status > 499 || !status_is_listed(ad, (int)a->status)) {
+		verdict_unknown(v, reason);
+		return;
+	}
+	const struct refusal_rule *rule = refusal_find(ad, (int)a->status, text);
+	bool for_good =
+		rule && (rule->refusal == REFUSAL_CONFIGURATION || rule->refusal == REFUSAL_NUMBER);
+	if (!rule || (for_good && !json_is_object(body)))
+		rule = &by_gateway;
+	verdict_refuse(v, rule, reason);
+}
+
+void adapter_classify(const struct adapter *ad, const char *job_id, const struct http_answer *a,
+		      struct verdict *v)
+{
+	_cleanup_json_ json_t *body = NULL;
+	char text[PROVIDER_ERROR_BYTES];
+	struct buf reason;
+
+	*v = (struct verdict){.result = RESULT_UNKNOWN, .retry_after_ms = a->retry_after_ms};
+	if (!a->body_started) {
+		v->result = RESULT_NOT_SENT;
+		set_error(v, a->error ? a->error : "answered before the request was sent");
+		return;
+	}
+	if (a->outcome != HTTP_ANSWERED) {
+		verdict_unknown(v, a->error ? a->error : "no answer");
+		return;
+	}
+	buf_init_fixed(&reason, text, sizeof(text));
+	buf_addf(&reason, "HTTP %ld: ", a->status);
+	body = json_parse(a->body ? a->body : "", a->body_bytes, PROVIDER_ANSWER_MAX_BYTES,
+			  &reason);
+	if (a->status < 200 || a->status > 299)
+		classify_error(ad, a, body, v);
+	else if (json_is_object(body))
+		ad->read_created(ad, job_id, body, v);
+	else
+		verdict_unknown(v, body ? "the answer is no JSON object" : text);
+}
+
+void found_call_init(struct found_call *f)
+{
+	*f = (struct found_call){
+		.created_at = MSG_NO_TIME,
+		.type = EVENT_QUEUED,
+		.success = MSG_NO_INT,
+		.callback_at = MSG_NO_TIME,
+		.ended_at = MSG_NO_TIME,
+		.duration_ms = MSG_NO_INT,
+		.cost_micros = MSG_NO_INT,
+	};
+}

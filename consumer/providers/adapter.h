@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A provider as the dispatcher and the reconciler see it: how to ask for a call, what its answers
+ * prove, and how to find a call again. A provider without a row in the table is never dialed.
+ *
+ * Adapters are pure: they build requests into buffers and read answers; nobody here does I/O.
+ */
+#ifndef CARILLON_CONSUMER_ADAPTER_H
+#define CARILLON_CONSUMER_ADAPTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/accounts.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/http_client.h"
+#include "common/phone.h"
+#include "common/rules/rules.h"
+#include "common/tables.h"
+
+#define PROVIDER_CALL_ID_BYTES 129
+#define PROVIDER_ERROR_BYTES 256
+#define PROVIDER_ANSWER_MAX_BYTES (256u << 10) /* of a create or get */
+#define PROVIDER_LIST_MAX_BYTES (16u << 20)
+
+/* ---- Asking for a call ---- */
+
+struct dial {
+	const char *job_id;
+	const char *lead_id;
+	const char *kind;
+	const char *phone;	/* E.164 */
+	const char *first_name; /* or NULL */
+	const char *last_name;	/* or NULL */
+	const char *variables;	/* JSON object text for the agent's prompt, or NULL */
+	int64_t max_call_s;
+};
+
+/* Reused from one request to the next. */
+struct provider_request {
+	struct buf url;
+	struct buf authorization; /* whole header line */
+	struct buf body;
+};
+void provider_request_init(struct provider_request *r);
+void provider_request_release(struct provider_request *r);
+void provider_request_clear(struct provider_request *r);
+
+/* ---- What an answer proves ---- */
+
+enum refusal {
+	REFUSAL_NONE,
+	REFUSAL_BACKPRESSURE,  /* later; not an attempt */
+	REFUSAL_NUMBER,	       /* never this number */
+	REFUSAL_CONFIGURATION, /* never with these settings */
+	REFUSAL_ACCOUNT,       /* nothing with this account for now */
+	REFUSAL_RETRY,	       /* later; counts as an attempt */
+};
+/* The word of messages and of calls.refusal; NULL for REFUSAL_NONE. */
+const char *refusal_text(enum refusal r);
+
+struct verdict {
+	enum dispatch_result result;
+	enum refusal refusal;
+	int64_t retry_after_ms;			       /* -1: the provider asked for no wait */
+	char provider_call_id[PROVIDER_CALL_ID_BYTES]; /* "" unless accepted */
+	char error[PROVIDER_ERROR_BYTES];	       /* "" when accepted */
+};
+
+/* One row of an adapter's refusals; the first that fits decides. */
+struct refusal_rule {
+	int status;	  /* of the answer; REFUSAL_IN_BODY: a refusal inside a 2xx; REFUSAL_ANY */
+	const char *text; /* part of the reason, any case; NULL: any reason */
+	enum refusal refusal;
+	int wait_s; /* if the provider names no wait; 0: ours */
+};
+#define REFUSAL_IN_BODY 0
+#define REFUSAL_ANY (-1)
+
+/* ---- Finding a call again ---- */
+
+/* A call as the provider's list or get shows it. Text pointers borrow from the JSON it was read
+ * from. */
+struct found_call {
+	char provider_call_id[PROVIDER_CALL_ID_BYTES];
+	char job_id[UUID_TEXT_BYTES]; /* "" where the provider doesn't echo it */
+	char phone[PHONE_BYTES];      /* "" if not told */
+	int64_t created_at;	      /* ms; MSG_NO_TIME if not told */
+	bool ended;
+	enum event_type type;		   /* of a call that is not over */
+	enum refusal refusal;		   /* it ended before dialing: this kind of refusal */
+	char outcome[RULES_OUTCOME_BYTES]; /* when ended */
+	const char *ended_reason;
+	int64_t success; /* 1, 0 or MSG_NO_INT */
+	int64_t callback_at;
+	int64_t ended_at;
+	int64_t duration_ms;
+	const char *summary;
+	const char *transcript;
+	const char *recording_url;
+	int64_t cost_micros;
+};
+void found_call_init(struct found_call *f);
+
+enum list_kind {
+	LIST_BY_TIME, /* by window; a full answer may hide rows: the window is halved */
+	LIST_BY_PAGE, /* newest first, page after page until older than the window */
+};
+
+/* One request to a provider's list. */
+struct list_query {
+	int64_t from_ms, to_ms;
+	int page; /* from 1; LIST_BY_PAGE */
+};
+
+/* ---- The descriptor ---- */
+
+struct adapter {
+	const char *provider;
+	const char *const *correlation; /* fields that bring the job id back; NULL-terminated */
+	const struct refusal_rule *refusals;
+	size_t refusals_count;
+	bool fresh_connection; /* each dial: what is lost on a reused one could not be proved absent
+				*/
+	bool absence_is_proof; /* a complete list without the call means that there is none */
+	bool rows_from_end;    /* a row shows only when the call is over */
+	int list_lag_s;	       /* until a row shows */
+	enum list_kind list_kind;
+	int list_page_rows;
+
+	/* Fills `r`; false with the reason: the account's settings don't allow a call. */
+	bool (*build)(const struct account *a, const struct dial *d, struct provider_request *r,
+		      struct buf *error);
+	/* Reads the body of a 2xx answer. */
+	void (*read_created)(const struct adapter *ad, const char *job_id, const json_t *body,
+			     struct verdict *v);
+	bool (*build_list)(const struct adapter *ad, const struct account *a,
+			   const struct list_query *q, struct provider_request *r);
+	/* The array of rows in a list's answer; NULL if it is no such answer. */
+	const json_t *(*list_rows)(const json_t *body);
+	/* False: the row can't be understood. */
+	bool (*read_row)(const json_t *row, struct found_call *f);
+	/* NULL: a call can be found by the list alone. */
+	bool (*build_get)(const struct account *a, const char *provider_call_id,
+			  struct provider_request *r);
+};
+
+/* NULL for a provider that can't be dialed. */
+const struct adapter *adapter_find(const char *provider);
+/* For --help and tests: the rows of the table. */
+const struct adapter *const *adapter_table(size_t *ret_n);
+
+/* The result of a POST by proof. `a` may be any answer at all. */
+void adapter_classify(const struct adapter *ad, const char *job_id, const struct http_answer *a,
+		      struct verdict *v);
+
+/* ---- For adapters ---- */
+
+/* The reason in a provider's error body; NULL if it names none. An array of texts gives its first.
+ */
+const char *adapter_error_text(const json_t *body);
+/* The first rule that fits; NULL if none does. */
+const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);
+void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const char *reason);
+void verdict_unknown(struct verdict *v, const char *reason);
+/* `"customer_name":"Ada","job_id":"...","lead_id":"..."` and the lead's own variables. */
+void add_variables(struct buf *b, const struct dial *d);
+/* `"customer_name"`'s value: "Ada Lovelace", at most max_bytes; "" if there is no name. */
+void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_t n);
+/* `"job_id":"...","kind":"...","lead_id":"..."` */
+void add_metadata(struct buf *b, const struct dial *d);
+/* `,"name":"value"` or, with `first`, without the comma. */
+void add_member(struct buf *b, const char *name, const char *value, bool first);
+/* Base URL without its final slashes, then `path`. */
+void add_origin(struct buf *b, const char *base_url, const char *path);
+/* Non-empty digits only, at most 18. */
+bool is_number(const char *text);
+/* Copies a text that fits; false (and "") if it doesn't or has control characters. */
+bool copy_text(const char *text, char *ret_text, size_t n);
+
+extern const struct adapter omni_adapter;
+extern const struct adapter vapi_adapter;
+
+#endif

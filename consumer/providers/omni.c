@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Omnidim. Its create takes no correlation id that comes back in the call log, and a row shows only
+ * when the call is over: a lost answer can be found by agent, number and time, but its absence
+ * proves nothing. It refuses with HTTP 200, and writes false where it has no value.
+ */
+#include "consumer/providers/adapter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/msg.h"
+
+#define PATH_DISPATCH "/api/v1/calls/dispatch"
+#define PATH_LOGS "/api/v1/calls/logs"
+#define LOG_PAGE_ROWS 150 /* the most it gives */
+
+static const char *const correlation[] = {"call_context.job_id", "metadata.job_id", NULL};
+
+static const struct refusal_rule refusals[] = {
+	{REFUSAL_ANY, "concurren", REFUSAL_BACKPRESSURE, 0},
+	{REFUSAL_ANY, "rate limit", REFUSAL_BACKPRESSURE, 60},
+	{REFUSAL_ANY, "too many", REFUSAL_BACKPRESSURE, 60},
+	{429, NULL, REFUSAL_BACKPRESSURE, 60},
+	{401, NULL, REFUSAL_ACCOUNT, 0},
+	{402, NULL, REFUSAL_ACCOUNT, 0},
+	{403, NULL, REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "balance", REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "insufficient", REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "subscription", REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "plan expire", REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "plan has expired", REFUSAL_ACCOUNT, 0},
+	{REFUSAL_ANY, "to_number", REFUSAL_NUMBER, 0},
+	{REFUSAL_ANY, "invalid phone", REFUSAL_NUMBER, 0},
+	{REFUSAL_ANY, "invalid number", REFUSAL_NUMBER, 0},
+	{REFUSAL_IN_BODY, NULL, REFUSAL_RETRY, 0},
+	{400, NULL, REFUSAL_CONFIGURATION, 0},
+	{404, NULL, REFUSAL_CONFIGURATION, 0},
+	{405, NULL, REFUSAL_CONFIGURATION, 0},
+	{422, NULL, REFUSAL_CONFIGURATION, 0},
+};
+
+/* ---- Create ---- */
+
+static void add_url(const struct account *a, const char *path, struct buf *b)
+{
+	const char *whole = account_setting(a, "url");
+	size_t n = whole ? strlen(whole) : 0;
+	size_t tail = strlen(PATH_DISPATCH);
+
+	/* OMNI_URL names the dispatch route; the logs are beside it. */
+	if (whole && strcmp(path, PATH_DISPATCH) == 0) {
+		buf_adds(b, whole);
+	} else if (whole && n > tail && strcmp(whole + n - tail, PATH_DISPATCH) == 0) {
+		buf_add(b, whole, n - tail);
+		buf_adds(b, path);
+	} else {
+		const char *base = account_setting(a, "base_url");
+		add_origin(b, base ? base : "", path);
+	}
+}
+
+static void add_authorization(const struct account *a, struct provider_request *r)
+{
+	const char *key = account_setting(a, "api_key");
+
+	buf_addf(&r->authorization, "Authorization: Bearer %s", key ? key : "");
+}
+
+static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
+		  struct buf *error)
+{
+	const char *agent = account_setting(a, "agent_id");
+	const char *from = account_setting(a, "from_number_id");
+	struct buf *b = &r->body;
+
+	if (!account_setting(a, "api_key") || !is_number(agent) || (from && !is_number(from))) {
+		buf_addf(error,
+			 "account %s: api_key, agent_id (a number) and from_number_id (a "
+			 "number, if any) are needed",
+			 a->name);
+		return false;
+	}
+	add_url(a, PATH_DISPATCH, &r->url);
+	add_authorization(a, r);
+	buf_adds(b, "{\"agent_id\":");
+	buf_adds(b, agent);
+	add_member(b, "to_number", d->phone, false);
+	if (from)
+		buf_addf(b, ",\"from_number_id\":%s", from);
+	buf_adds(b, ",\"call_context\":{");
+	add_variables(b, d);
+	buf_adds(b, "},\"metadata\":{");
+	add_metadata(b, d);
+	buf_adds(b, "}}");
+	if (r->url.failed || r->authorization.failed || b->failed)
+		buf_addf(error, "account %s: the request is too large", a->name);
+	return !r->url.failed && !r->authorization.failed && !b->failed;
+}
+
+static void read_created(const struct adapter *ad, const char *job_id, const json_t *body,
+			 struct verdict *v)
+{
+	static const struct refusal_rule plan = {.refusal = REFUSAL_ACCOUNT};
+	char number[32];
+	const char *id = json_path_scalar(body, "requestId", number, sizeof(number));
+	const char *status = json_path_text(body, "status");
+	const char *text = adapter_error_text(body);
+	bool refused = json_is_false(json_path(body, "success")) ||
+		       (status && strcasecmp(status, "error") == 0);
+
+	(void)job_id;
+	if (refused && !id) {
+		const struct refusal_rule *rule = json_path_is_true(body, "plan_expire")
+							  ? &plan
+							  : refusal_find(ad, REFUSAL_IN_BODY, text);
+		verdict_refuse(v, rule, text ? text : "refused without a reason");
+		return;
+	}
+	if (refused || json_path_text(body, "error") ||
+	    !copy_text(id, v->provider_call_id, sizeof(v->provider_call_id))) {
+		verdict_unknown(v, "neither accepted nor refused");
+		return;
+	}
+	v->result = RESULT_ACCEPTED;
+}
+
+/* ---- Look-up ---- */
+
+static bool build_list(const struct adapter *ad, const struct account *a,
+		       const struct list_query *q, struct provider_request *r)
+{
+	const char *agent = account_setting(a, "agent_id");
+
+	if (!account_setting(a, "api_key") || !is_number(agent))
+		return false;
+	add_url(a, PATH_LOGS, &r->url);
+	buf_addf(&r->url, "?pageno=%d&pagesize=%d&agentid=%s", q->page, ad->list_page_rows, agent);
+	add_authorization(a, r);
+	return !r->url.failed && !r->authorization.failed;
+}
+
+static const json_t *list_rows(const json_t *body)
+{
+	const json_t *rows = json_path(body, "call_log_data");
+
+	return json_is_array(rows) ? rows : NULL;
+}
+
+/* "MM/DD/YYYY HH:MM:SS"; the zone is not documented and taken as UTC. */
+static int64_t log_time(const char *text)
+{
+	char iso[TIME_TEXT_BYTES];
+	int64_t at = MSG_NO_TIME;
+
+	if (!text || strlen(text) != 19 || text[2] != '/' || text[5] != '/' || text[10] != ' ')
+		return MSG_NO_TIME;
+	snprintf(iso, sizeof(iso), "%.4s-%.2s-%.2sT%.8sZ", text + 6, text, text + 3, text + 11);
+	return time_parse(iso, strlen(iso), &at) == 0 ? at : MSG_NO_TIME;
+}
+
+static const struct {
+	const char *status, *outcome;
+} statuses[] = {
+#define OMNI_STATUS_ROW(status, outcome) {status, outcome},
+#include "common/tbl/omni_call_status.h"
+#undef OMNI_STATUS_ROW
+};
+
+/* "Not provided" is what an agent writes that heard nothing. */
+static bool take_said(const json_t *row, const char *path, struct found_call *f)
+{
+	const char *said = json_path_text(row, path);
+
+	if (!said || strcasecmp(said, "Not provided") == 0)
+		return false;
+	outcome_normalize(said, f->outcome);
+	return f->outcome[0] != '\0';
+}
+
+/* The agent's own word goes before the log's status. */
+static void read_outcome(const json_t *row, struct found_call *f)
+{
+	f->ended_reason = json_path_text(row, "call_status");
+	if (take_said(row, "extracted_variables.outcome", f) ||
+	    take_said(row, "extracted_variables.disposition", f))
+		return;
+	outcome_normalize(json_path_is_true(row, "is_voicemail") ? "voicemail"
+			  : f->ended_reason			 ? f->ended_reason
+								 : "unknown",
+			  f->outcome);
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+		if (strcmp(f->outcome, statuses[i].status) == 0) {
+			snprintf(f->outcome, sizeof(f->outcome), "%s", statuses[i].outcome);
+			return;
+		}
+	}
+}
+
+static bool read_row(const json_t *row, struct found_call *f)
+{
+	char number[32], log_id[64];
+	const char *phone = json_path_text(row, "to_number");
+	const char *id = json_path_scalar(row, "call_request_id.id", number, sizeof(number));
+	int64_t seconds = 0;
+
+	if (!json_is_object(row))
+		return false;
+	/* Its own number is none of the ids that a create or a webhook gives. */
+	if (!id) {
+		id = json_path_scalar(row, "id", number, sizeof(number));
+		snprintf(log_id, sizeof(log_id), "log:%s", id ? id : "");
+		id = id ? log_id : NULL;
+	}
+	if (phone && phone_normalize(phone, strlen(phone), f->phone) != PHONE_OK)
+		f->phone[0] = '\0';
+	if (!copy_text(id, f->provider_call_id, sizeof(f->provider_call_id)))
+		return false;
+	f->created_at = log_time(json_path_text(row, "time_of_call"));
+	f->ended = true;
+	f->type = EVENT_REPORT;
+	if (json_path_int(row, "call_duration_in_seconds", &seconds) && seconds >= 0 &&
+	    seconds < 86400 * 7) {
+		f->duration_ms = seconds * 1000;
+		if (f->created_at != MSG_NO_TIME)
+			f->ended_at = f->created_at + f->duration_ms;
+	}
+	f->transcript = json_path_text(row, "call_conversation");
+	f->recording_url = json_path_text(row, "recording_url");
+	read_outcome(row, f);
+	return true;
+}
+
+const struct adapter omni_adapter = {
+	.provider = "omni",
+	.correlation = correlation,
+	.refusals = refusals,
+	.refusals_count = sizeof(refusals) / sizeof(refusals[0]),
+	.fresh_connection = true,
+	.absence_is_proof = false,
+	.rows_from_end = true,
+	.list_lag_s = 120,
+	.list_kind = LIST_BY_PAGE,
+	.list_page_rows = LOG_PAGE_ROWS,
+	.build = build,
+	.read_created = read_created,
+	.build_list = build_list,
+	.list_rows = list_rows,
+	.read_row = read_row,
+};

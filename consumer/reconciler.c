@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Passes, one at a time: take what is due, look it up (all unknown calls of an account by one list,
+ * each overdue call by a get), decide, publish, and write the rest in one go.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "consumer/reconciler_internal.h"
+#include "consumer_sql.h"
+
+#define PASS_CALLS_MAX 64
+#define PASS_LEASE_S 120 /* a call taken by one that died is taken again after */
+#define LOOKUPS_AT_ONCE 8
+#define FAILED_WAIT_MS 5000
+#define ARRAY_MAX_BYTES (64u << 10)
+
+struct reconciler {
+	struct ev_loop *loop;
+	struct reconciler_options o;
+	struct reconcile_policy policy;
+	struct http_client *http;
+	int64_t lookup_timeout_ms;
+	ev_timer sweep;
+	bool stopping;
+	bool took_over;
+
+	/* The pass under way. */
+	bool busy;
+	bool full; /* there may be more: the next pass follows at once */
+	struct finding *findings;
+	size_t n;
+	size_t looking; /* look-ups under way */
+	struct lookup *lookups[LOOKUPS_AT_ONCE];
+	int64_t db_ahead_ms; /* the database's clock minus our boot clock */
+	struct result_batch results;
+};
+
+static int64_t db_now(const struct reconciler *r)
+{
+	return clock_boot_ms(r->o.clock) + r->db_ahead_ms;
+}
+
+static void advance(struct reconciler *r);
+
+/* ---- The end of a pass: what is written ---- */
+
+static void log_if_failed(const char *event, const struct pg_batch_result *b)
+{
+	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE)
+		log_warn(event, LOG_STR("sqlstate", b->error.sqlstate),
+			 LOG_STR("error", b->error.message));
+}
+
+static void on_result_written(void *arg, const struct pg_batch_result *b)
+{
+	(void)arg;
+	log_if_failed("reconcile.result_not_written", b);
+}
+
+static void write_result(struct reconciler *r, const struct finding *f)
+{
+	result_batch_clear(&r->results);
+	result_batch_add(&r->results, &f->result);
+	if (!pg_run(r->o.pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS,
+		    result_batch_params(&r->results), on_result_written, r))
+		log_warn("reconcile.result_not_written", LOG_STR("job_id", f->check.job_id));
+}
+
+static void log_undetermined(const PGresult *rows)
+{
+	int job_id = pg_col(rows, "job_id");
+
+	for (int i = 0; i < PQntuples(rows); i++) {
+		metric_add(METRIC_UNDETERMINED, NULL, 1);
+		log_error("call.undetermined", LOG_STR("job_id", pg_text(rows, i, job_id)));
+	}
+}
+
+static void end_pass(struct reconciler *r)
+{
+	bool again = r->full && !r->stopping;
+
+	for (size_t i = 0; i < r->n; i++)
+		json_decref(r->findings[i].target.row);
+	free(r->findings);
+	r->findings = NULL;
+	r->n = 0;
+	r->busy = false;
+	ev_timer_stop(r->loop, &r->sweep);
+	ev_timer_set(&r->sweep, again ? 0.0 : r->sweep.repeat, r->sweep.repeat);
+	if (!r->stopping)
+		ev_timer_start(r->loop, &r->sweep);
+}
+
+static void on_pass_written(void *arg, const struct pg_batch_result *b)
+{
+	struct reconciler *r = arg;
+
+	log_if_failed("reconcile.pass_not_written", b);
+	if (b->error.status == PG_OK) {
+		log_undetermined(b->res[0]);
+		metric_set(METRIC_UNKNOWN_CALLS, NULL,
+			   (double)pg_int(b->res[2], 0, pg_col(b->res[2], "n")));
+	}
+	end_pass(r);
+}
+
+static bool waits(const struct finding *f)
+{
+	enum reconcile_step s = f->decision.step;
+
+	return s == STEP_WAIT || s == STEP_NOTE_ABSENT || s == STEP_ENDED || s == STEP_END_UNKNOWN;
+}
+
+struct pass_arrays {
+	struct buf bufs[4];
+	struct pg_array marks, jobs, waits, absences;
+};
+
+static void fill_arrays(struct reconciler *r, struct pass_arrays *a)
+{
+	for (size_t i = 0; i < 4; i++)
+		buf_init(&a->bufs[i], ARRAY_MAX_BYTES);
+	pg_array_init(&a->marks, &a->bufs[0]);
+	pg_array_init(&a->jobs, &a->bufs[1]);
+	pg_array_init(&a->waits, &a->bufs[2]);
+	pg_array_init(&a->absences, &a->bufs[3]);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct finding *f = &r->findings[i];
+		if (f->decision.step == STEP_UNDETERMINED)
+			pg_array_add(&a->marks, f->check.job_id);
+		if (!waits(f))
+			continue;
+		pg_array_add(&a->jobs, f->check.job_id);
+		pg_array_add_int(&a->waits, (f->decision.wait_ms + 999) / 1000);
+		if (f->decision.step == STEP_NOTE_ABSENT)
+			pg_array_add_int(&a->absences, db_now(r));
+		else
+			pg_array_add(&a->absences, NULL);
+	}
+}
+
+static void write_pass(struct reconciler *r)
+{
+	struct pass_arrays a;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct finding *f = &r->findings[i];
+		if (f->result.job_id && !f->failed)
+			write_result(r, f);
+	}
+	fill_arrays(r, &a);
+	const char *marks[] = {pg_array_finish(&a.marks)};
+	const char *again[] = {pg_array_finish(&a.jobs), pg_array_finish(&a.waits),
+			       pg_array_finish(&a.absences)};
+	if (pg_begin(r->o.pg, on_pass_written, r)) {
+		pg_add(r->o.pg, CONSUMER_MARK_UNDETERMINED, 1, marks);
+		pg_add(r->o.pg, CONSUMER_CHECK_AGAIN, 3, again);
+		pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
+		pg_commit(r->o.pg);
+	} else {
+		end_pass(r);
+	}
+	for (size_t i = 0; i < 4; i++)
+		buf_release(&a.bufs[i]);
+}
+
+/* ---- Decisions ---- */
+
+static void end_if_all_done(struct reconciler *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (!r->findings[i].done)
+			return;
+	}
+	if (r->busy && r->n > 0)
+		write_pass(r);
+}
+
+void finding_published(struct finding *f)
+{
+	if (f->failed) {
+		log_warn("reconcile.not_published", LOG_STR("job_id", f->check.job_id));
+		f->decision = (struct reconcile_decision){STEP_WAIT, FAILED_WAIT_MS};
+	}
+	f->done = true;
+	end_if_all_done(f->r);
+}
+
+static void log_finding(const struct finding *f)
+{
+	const char *step = reconcile_step_text(f->decision.step);
+
+	metric_add(METRIC_RECONCILED, step, 1);
+	if (f->decision.step == STEP_WAIT || f->decision.step == STEP_NOTE_ABSENT)
+		log_debug("call.looked_up", LOG_STR("job_id", f->check.job_id),
+			  LOG_STR("finding", step), LOG_INT("wait_ms", f->decision.wait_ms));
+	else
+		log_info("call.reconciled", LOG_STR("job_id", f->check.job_id),
+			 LOG_STR("state", call_status_text(f->check.state)),
+			 LOG_STR("finding", step), LOG_PHONE("phone", f->check.phone));
+	if (f->decision.step == STEP_END_UNKNOWN)
+		log_error("call.end_unknown", LOG_STR("job_id", f->check.job_id));
+	if (f->target.seen == SEEN_AMBIGUOUS)
+		log_error("call.ambiguous", LOG_STR("job_id", f->check.job_id),
+			  LOG_STR("account", f->check.account));
+}
+
+static void decide(struct reconciler *r, struct finding *f)
+{
+	const struct adapter *ad = adapter_find(f->check.provider);
+	struct found_call call;
+	struct sight s = {
+		.seen = f->target.seen,
+		.asked_at = f->asked_at,
+		.same_account = f->target.same_account,
+	};
+
+	found_call_init(&call);
+	if (s.seen == SEEN_CALL && ad && ad->read_row(f->target.row, &call))
+		s.call = &call;
+	else if (s.seen == SEEN_CALL)
+		s.seen = SEEN_NOTHING;
+	reconcile_decide(&r->policy, ad, &f->check, &s, db_now(r), &f->decision);
+	log_finding(f);
+	finding_publish(f, s.call, r->o.publisher, reference_rules(r->o.reference), r->o.worker,
+			clock_wall_ms(r->o.clock));
+}
+
+/* ---- Look-ups ---- */
+
+static void drop_lookup(struct reconciler *r, const struct lookup *l)
+{
+	for (size_t i = 0; i < r->looking; i++) {
+		if (r->lookups[i] == l) {
+			r->lookups[i] = r->lookups[--r->looking];
+			return;
+		}
+	}
+	assert(!"a look-up that was not under way");
+}
+
+static void on_looked_up(struct lookup *l, void *arg)
+{
+	struct reconciler *r = arg;
+	struct lookup_target *t = lookup_targets(l), *next;
+
+	drop_lookup(r, l);
+	for (; t; t = next) {
+		next = t->next;
+		decide(r, (struct finding *)(void *)((char *)t - offsetof(struct finding, target)));
+	}
+	lookup_free(l);
+	advance(r);
+}
+
+static const struct account *account_of(void *arg, const char *name)
+{
+	const struct reconciler *r = arg;
+
+	return reference_account(r->o.reference, name);
+}
+
+/* The calls that one request can look for: itself, or all unlooked ones of its account. */
+static struct lookup_target *gather(struct reconciler *r, struct finding *first,
+				    const struct adapter *ad)
+{
+	bool alone = ad->build_get && first->check.provider_call_id[0];
+	struct lookup_target *head = NULL;
+
+	for (struct finding *f = first; f < r->findings + r->n; f++) {
+		bool own_get = ad->build_get && f->check.provider_call_id[0];
+		if (f->looked || (f != first && (alone || own_get)) ||
+		    strcmp(f->check.account, first->check.account) != 0)
+			continue;
+		f->looked = true;
+		f->asked_at = db_now(r);
+		f->target.next = head;
+		head = &f->target;
+	}
+	return head;
+}
+
+static void look_up(struct reconciler *r, struct finding *first)
+{
+	const struct adapter *ad = adapter_find(first->check.provider);
+	const struct lookup_options o = {
+		.http = r->http,
+		.account = account_of,
+		.adapter = ad,
+		.timeout_ms = r->lookup_timeout_ms,
+		.now = db_now(r),
+		.done = on_looked_up,
+		.arg = r,
+	};
+	struct lookup_target *targets, *next;
+
+	if (!ad) {
+		first->looked = true;
+		first->asked_at = db_now(r);
+		decide(r, first);
+		return;
+	}
+	targets = gather(r, first, ad);
+	struct lookup *l = lookup_start(&o, targets);
+	if (l) {
+		r->lookups[r->looking++] = l;
+		return;
+	}
+	for (; targets; targets = next) {
+		next = targets->next;
+		decide(r, (struct finding *)(void *)((char *)targets -
+						     offsetof(struct finding, target)));
+	}
+}
+
+/* Starts look-ups while there is room. */
+static void advance(struct reconciler *r)
+{
+	for (size_t i = 0; i < r->n && r->looking < LOOKUPS_AT_ONCE; i++) {
+		if (!r->findings[i].looked)
+			look_up(r, &r->findings[i]);
+	}
+}
+
+/* ---- The start of a pass ---- */
+
+static void copy_column(const PGresult *rows, int row, const char *name, char *ret_text, size_t n)
+{
+	const char *text = pg_text(rows, row, pg_col(rows, name));
+
+	snprintf(ret_text, n, "%s", text ? text : "");
+}
+
+static int64_t time_column(const PGresult *rows, int row, const char *name)
+{
+	int col = pg_col(rows, name);
+
+	return pg_text(rows, row, col) ? pg_int(rows, row, col) : MSG_NO_TIME;
+}
+
+static void read_check(const PGresult *rows, int row, struct check *c)
+{
+	if (!call_status_parse(pg_text(rows, row, pg_col(rows, "state")), &c->state))
+		c->state = CALL_UNKNOWN;
+	copy_column(rows, row, "job_id", c->job_id, sizeof(c->job_id));
+	copy_column(rows, row, "follow_up_id", c->follow_up_id, sizeof(c->follow_up_id));
+	copy_column(rows, row, "tenant", c->tenant, sizeof(c->tenant));
+	copy_column(rows, row, "kind", c->kind, sizeof(c->kind));
+	copy_column(rows, row, "lead_id", c->lead_id, sizeof(c->lead_id));
+	copy_column(rows, row, "phone", c->phone, sizeof(c->phone));
+	copy_column(rows, row, "account", c->account, sizeof(c->account));
+	copy_column(rows, row, "provider", c->provider, sizeof(c->provider));
+	copy_column(rows, row, "worker", c->worker, sizeof(c->worker));
+	copy_column(rows, row, "fingerprint", c->fingerprint, sizeof(c->fingerprint));
+	copy_column(rows, row, "provider_call_id", c->provider_call_id,
+		    sizeof(c->provider_call_id));
+	c->claimed_at = time_column(rows, row, "claimed_at");
+	c->lease_until = time_column(rows, row, "lease_until");
+	c->posted_at = time_column(rows, row, "posted_at");
+	c->absent_at = time_column(rows, row, "absent_at");
+	c->checks = pg_int(rows, row, pg_col(rows, "checks"));
+	c->has_event = pg_bool(rows, row, pg_col(rows, "has_event"));
+}
+
+static void on_due(void *arg, const struct pg_batch_result *b)
+{
+	struct reconciler *r = arg;
+	const PGresult *rows = b->error.status == PG_OK ? b->res[b->n - 2] : NULL;
+	int n = rows ? PQntuples(rows) : 0;
+
+	log_if_failed("reconcile.not_read", b);
+	r->took_over |= b->error.status == PG_OK;
+	r->full = n == PASS_CALLS_MAX;
+	r->findings = n > 0 ? calloc((size_t)n, sizeof(*r->findings)) : NULL;
+	if (!r->findings) {
+		if (b->error.status == PG_OK)
+			metric_set(
+				METRIC_UNKNOWN_CALLS, NULL,
+				(double)pg_int(b->res[b->n - 1], 0, pg_col(b->res[b->n - 1], "n")));
+		end_pass(r);
+		return;
+	}
+	r->n = (size_t)n;
+	r->db_ahead_ms = time_column(rows, 0, "now") - clock_boot_ms(r->o.clock);
+	for (size_t i = 0; i < r->n; i++) {
+		struct finding *f = &r->findings[i];
+		read_check(rows, (int)i, &f->check);
+		f->r = r;
+		f->target.check = &f->check;
+	}
+	advance(r);
+}
+
+/* "name/" of "name/incarnation": whose former incarnations we succeed. */
+static void own_prefix(const struct reconciler *r, char *ret_text, size_t n)
+{
+	const char *slash = strrchr(r->o.worker, '/');
+
+	snprintf(ret_text, n, "%.*s", slash ? (int)(slash - r->o.worker) + 1 : 0, r->o.worker);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct reconciler *r = w->data;
+	char limit[16], lease[16], prefix[CHECK_WORKER_BYTES];
+	const char *due[] = {limit, lease};
+	const char *former[] = {prefix, r->o.worker};
+
+	(void)loop, (void)revents;
+	if (r->busy || r->stopping || !pg_is_up(r->o.pg) || !publisher_is_ready(r->o.publisher) ||
+	    !reference_is_ready(r->o.reference) || !pg_begin(r->o.pg, on_due, r))
+		return;
+	r->busy = true;
+	snprintf(limit, sizeof(limit), "%d", PASS_CALLS_MAX);
+	snprintf(lease, sizeof(lease), "%d", PASS_LEASE_S);
+	own_prefix(r, prefix, sizeof(prefix));
+	if (!r->took_over)
+		pg_add(r->o.pg, CONSUMER_TAKE_OVER, 2, former);
+	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 2, due);
+	pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
+	pg_commit(r->o.pg);
+}
+
+/* ---- Life ---- */
+
+static void set_policy(struct reconciler *r)
+{
+	const struct config *cfg = r->o.cfg;
+
+	r->lookup_timeout_ms = config_int(cfg, CONFIG_KEY_PROVIDER_TIMEOUT_S) * 1000;
+	r->policy = (struct reconcile_policy){
+		.worker = r->o.worker,
+		.http_timeout_ms = r->lookup_timeout_ms,
+		.margin_ms = config_int(cfg, CONFIG_KEY_LEASE_MARGIN_S) * 1000,
+		.undetermined_ms = config_int(cfg, CONFIG_KEY_UNDETERMINED_AFTER_S) * 1000,
+		.max_call_ms = config_int(cfg, CONFIG_KEY_MAX_CALL_S) * 1000,
+		.grace_ms = config_int(cfg, CONFIG_KEY_MAX_CALL_GRACE_S) * 1000,
+		.list_lag_ms = config_is_set(cfg, CONFIG_KEY_LIST_LAG_S)
+				       ? config_int(cfg, CONFIG_KEY_LIST_LAG_S) * 1000
+				       : -1,
+	};
+}
+
+struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_options *o)
+{
+	struct reconciler *r = calloc(1, sizeof(*r));
+	const struct http_client_options ho = {
+		.max_requests = LOOKUPS_AT_ONCE,
+		.connection_max_idle_s = (long)config_int(o->cfg, CONFIG_KEY_CONNECTION_MAX_IDLE_S),
+		.allow_insecure = config_bool(o->cfg, CONFIG_KEY_ALLOW_INSECURE_PROVIDERS),
+		.user_agent = "carillon/" CARILLON_VERSION,
+		.clock = o->clock,
+	};
+	double interval_s = (double)config_int(o->cfg, CONFIG_KEY_SWEEP_INTERVAL_S);
+
+	if (!r)
+		return NULL;
+	r->loop = loop;
+	r->o = *o;
+	set_policy(r);
+	result_batch_init(&r->results, o->cfg);
+	ev_timer_init(&r->sweep, on_sweep, 0.5, interval_s);
+	r->sweep.data = r;
+	r->http = http_client_new(loop, &ho);
+	if (!r->http) {
+		reconciler_free(r);
+		return NULL;
+	}
+	ev_timer_start(loop, &r->sweep);
+	return r;
+}
+
+void reconciler_stop(struct reconciler *r)
+{
+	r->stopping = true;
+	ev_timer_stop(r->loop, &r->sweep);
+}
+
+void reconciler_free(struct reconciler *r)
+{
+	if (!r)
+		return;
+	reconciler_stop(r);
+	http_client_free(r->http);
+	for (size_t i = 0; i < r->looking; i++)
+		lookup_free(r->lookups[i]);
+	for (size_t i = 0; i < r->n; i++)
+		json_decref(r->findings[i].target.row);
+	free(r->findings);
+	result_batch_release(&r->results);
+	free(r);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What reconciler.c (passes) and reconcile_report.c (what is said of a finding) share. */
+#ifndef CARILLON_CONSUMER_RECONCILER_INTERNAL_H
+#define CARILLON_CONSUMER_RECONCILER_INTERNAL_H
+
+#include "common/msg.h"
+#include "consumer/lookup.h"
+#include "consumer/reconciler.h"
+#include "consumer/result_batch.h"
+
+#define FINDING_MESSAGES_MAX 4 /* result, event, redial, stage */
+
+/* One call of a pass. */
+struct finding {
+	struct reconciler *r;
+	struct check check;
+	struct lookup_target target;
+	bool looked; /* the look-up is over, or there can't be one */
+	int64_t asked_at;
+
+	struct reconcile_decision decision;
+	struct msg_dispatch_result
+		result; /* of ACCEPTED, REFUSED, NOT_DIALED; borrows from the rest */
+	char result_call_id[PROVIDER_CALL_ID_BYTES];
+	char event_id[UUID_TEXT_BYTES + 16];
+	struct finding_delivery {
+		struct delivery delivery;
+		struct finding *f;
+	} deliveries[FINDING_MESSAGES_MAX];
+	size_t sent, waiting;
+	bool failed; /* a message was not acknowledged: nothing is written, the call is taken again
+		      */
+	bool done;
+};
+
+/* Publishes what the decision says; finding_published() follows, at once if there is nothing to
+ * say. */
+void finding_publish(struct finding *f, const struct found_call *call, struct publisher *p,
+		     const struct rule_set *rules, const char *worker, int64_t wall_ms);
+/* In reconciler.c: every message of the finding is acknowledged or has failed. */
+void finding_published(struct finding *f);
+
+#endif

@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The dispatcher's claim: intent is committed by this statement before a byte of the request leaves. A job becomes ours only
+-- if its follow-up is still queued under this job id, every gate passes now, the window is open and nobody else is live on the
+-- phone. What is held goes back to the queue here and now; every job gets a verdict.
+-- Sets inside the statement are compared by hashed sub-selects: the planner takes them for tiny and would loop over joins.
+-- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look
+WITH job AS MATERIALIZED (
+	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
+), mine AS MATERIALIZED (
+	SELECT f.id, j.job_id
+	FROM (SELECT * FROM job ORDER BY follow_up_id) j CROSS JOIN LATERAL (
+		SELECT id FROM follow_ups WHERE id = j.follow_up_id AND job_id = j.job_id
+		AND status || '' = 'queued'   -- by primary key, never by the short-lived entries of the queued index
+		FOR UPDATE) f
+), checked AS MATERIALIZED (
+	SELECT m.job_id, g.*
+	FROM mine m CROSS JOIN LATERAL (
+		SELECT * FROM follow_up_gates(now()) x WHERE x.follow_up_id = m.id OFFSET 0) g
+), entered AS (
+	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+	SELECT k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
+		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
+	FROM checked k WHERE k.hold IS NULL
+	ORDER BY k.tenant_id, k.phone   -- one order for all workers: no deadlock on the phones
+	ON CONFLICT DO NOTHING
+	RETURNING job_id
+), ledger AS (
+	INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status,
+		worker, due_at, dial_by)
+	SELECT k.job_id, k.tenant_id, k.follow_up_id, k.kind, k.lane_id, k.lead_id, k.account_id, k.provider, k.phone,
+		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by
+	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered)) IS TRUE
+	ON CONFLICT DO NOTHING
+	RETURNING job_id, follow_up_id
+), dialing AS (
+	UPDATE follow_ups f SET status = 'dialing' FROM ledger l WHERE f.id = l.follow_up_id
+), opening AS (
+	SELECT d.lane_id, d.zones, d.use_lead_window, next_opening(now(), d.lane_id,
+		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, (w.value ->> 'start')::time, (w.value ->> 'end')::time) AS opens_at
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window FROM checked
+		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d, settings w WHERE w.key = 'lead_window'
+), held AS (
+	UPDATE follow_ups f SET
+		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
+		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END, gate = h.hold,
+		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until),
+		job_id = NULL, claim_id = NULL, lease_until = NULL
+	FROM (SELECT k.follow_up_id, k.job_id, coalesce(k.hold, 'live') AS hold, k.breaker_until, o.opens_at
+		FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window)
+		WHERE k.job_id NOT IN (SELECT job_id FROM ledger)) h
+	WHERE f.id = h.follow_up_id
+	RETURNING h.job_id, f.id AS follow_up_id, f.gate, f.status
+)
+SELECT job_id, 'dial' AS verdict, NULL AS gate, follow_up_id, tenant_id AS tenant, kind, lead_id, phone, account, account_id,
+	provider, lane_id, first_name, last_name, state, variables, attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by
+FROM checked WHERE (job_id IN (SELECT job_id FROM ledger)) IS TRUE
+UNION ALL
+SELECT job_id, CASE status WHEN 'skipped' THEN 'skipped' ELSE 'held' END, gate, follow_up_id,
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM held
+UNION ALL
+SELECT job_id, 'not_ours', NULL, follow_up_id,
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM job WHERE job_id NOT IN (SELECT job_id FROM mine)

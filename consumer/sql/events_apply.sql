@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Folds the events of each call that has new ones, all that were ever stored of it, by rank and then time: the call is what its
+-- events together say, whatever order they came in. Calls that are not accepted yet wait. A call that had been proved absent or
+-- refused and shows life is taken up again, its successor called off; such calls are the answer.
+-- $1 longest call + grace in s
+WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a thousand rows, of all else too few
+	SELECT ids[i] AS job_id FROM (SELECT array_agg(DISTINCT call_job_id) AS ids FROM call_events
+		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'event') w CROSS JOIN generate_subscripts(ids, 1) i
+), call AS MATERIALIZED (
+	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at
+	FROM many JOIN calls c USING (job_id)
+	WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')
+	ORDER BY c.job_id FOR NO KEY UPDATE OF c
+), fold AS MATERIALIZED (
+	SELECT k.*, f.*, k.was IN ('rejected', 'not_dialed') AS came_alive, f.ended_at IS NOT NULL AS over,
+		CASE WHEN f.ended_at IS NULL THEN (ARRAY['calling', 'ringing', 'in_progress'])[f.rank]
+			WHEN f.outcome IN ('NO_ANSWER', 'BUSY', 'FAILED', 'CANCELLED', 'UNKNOWN') THEN 'failed'
+			ELSE 'completed' END AS status
+	FROM call k CROSS JOIN LATERAL (
+		SELECT max(e.rank) AS rank, array_agg(e.id) FILTER (WHERE e.state = 'parked') AS new_ids,
+			array_agg(e.rank) FILTER (WHERE e.state = 'parked') AS new_ranks,
+			min(e.occurred_at) FILTER (WHERE e.type IN ('ended', 'report')) AS ended_at,
+			(array_agg(e.provider_call_id ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.provider_call_id IS NOT NULL))[1] AS provider_call_id,
+			(array_agg(e.outcome ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.outcome IS NOT NULL))[1] AS outcome,
+			(array_agg(e.ended_reason ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.ended_reason IS NOT NULL))[1] AS ended_reason,
+			(array_agg(e.success ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.success IS NOT NULL))[1] AS success,
+			(array_agg(e.callback_at ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.callback_at IS NOT NULL))[1] AS callback_at,
+			(array_agg(e.duration_ms ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.duration_ms IS NOT NULL))[1] AS duration_ms,
+			(array_agg(e.body ->> 'summary' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'summary'))[1] AS summary,
+			(array_agg(e.body ->> 'transcript' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'transcript'))[1] AS transcript,
+			(array_agg(e.body ->> 'recording_url' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'recording_url'))[1] AS recording_url,
+			(array_agg((e.body ->> 'cost_micros')::bigint ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'cost_micros'))[1] AS cost_micros
+		FROM call_events e WHERE e.call_job_id = k.job_id AND e.message = 'event') f
+), verdict AS MATERIALIZED (
+	SELECT * FROM fold
+	WHERE CASE WHEN rank < event_rank THEN false WHEN over OR came_alive THEN true ELSE call_rank(status) > call_rank(was) END
+), moved AS (
+	UPDATE calls c SET status = v.status, event_rank = v.rank,
+		provider_call_id = coalesce(c.provider_call_id, CASE WHEN NOT EXISTS (SELECT FROM calls o
+			WHERE o.account_id = c.account_id AND o.provider_call_id = v.provider_call_id) THEN v.provider_call_id END),
+		outcome = coalesce(v.outcome, c.outcome), ended_reason = coalesce(v.ended_reason, c.ended_reason),
+		success = coalesce(v.success, c.success), callback_at = coalesce(v.callback_at, c.callback_at),
+		duration_ms = coalesce(v.duration_ms, c.duration_ms), ended_at = coalesce(v.ended_at, c.ended_at)
+	FROM verdict v WHERE c.job_id = v.job_id
+), still_live AS (
+	UPDATE live l SET state = v.status FROM verdict v WHERE l.job_id = v.job_id AND NOT v.over
+), freed AS (
+	DELETE FROM live l USING verdict v WHERE l.job_id = v.job_id AND v.over
+), report AS (
+	INSERT INTO call_reports (job_id, summary, transcript, recording_url, cost_micros)
+	SELECT f.job_id, f.summary, f.transcript, f.recording_url, f.cost_micros
+	FROM fold f
+	WHERE coalesce(f.summary, f.transcript, f.recording_url, f.cost_micros::text) IS NOT NULL
+	ORDER BY f.job_id
+	ON CONFLICT (job_id) DO UPDATE SET summary = coalesce(excluded.summary, call_reports.summary),
+		transcript = coalesce(excluded.transcript, call_reports.transcript),
+		recording_url = coalesce(excluded.recording_url, call_reports.recording_url),
+		cost_micros = coalesce(excluded.cost_micros, call_reports.cost_micros), updated_at = now()
+), marked AS (
+	UPDATE call_events e SET state = CASE WHEN n.rank >= n.event_rank THEN 'applied' ELSE 'history' END, applied_at = now()
+	FROM (SELECT unnest(new_ids) AS id, unnest(new_ranks) AS rank, event_rank FROM fold) n WHERE e.id = n.id
+), alive AS MATERIALIZED (
+	SELECT * FROM verdict WHERE came_alive
+), taken_up AS (   -- the phone is in use again
+	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, status, now(), now() + $1::integer * interval '1 second'
+	FROM alive WHERE NOT over
+	ORDER BY tenant_id, phone
+	ON CONFLICT DO NOTHING
+), called_off AS (
+	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL
+	FROM alive a WHERE f.id = a.follow_up_id AND f.status IN ('pending', 'queued')
+	RETURNING f.id
+), called AS (   -- and the lead source makes no other
+	UPDATE leads l SET call_date = coalesce(l.call_date, a.posted_at, now()), updated_at = now()
+	FROM alive a WHERE l.id = a.lead_id
+)
+SELECT a.job_id, a.was, a.status, a.follow_up_id, o.id IS NOT NULL AS called_off
+FROM alive a LEFT JOIN called_off o ON o.id = a.follow_up_id

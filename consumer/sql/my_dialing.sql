@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- After a claim whose answer was lost: which of these jobs it made ours. They were not posted: only an answered claim is.
+-- $1 job ids, $2 worker
+SELECT c.job_id, 'dial' AS verdict, NULL::text AS gate, c.follow_up_id, c.tenant_id AS tenant, c.kind, c.lead_id, c.phone,
+	a.name AS account, c.account_id, c.provider, c.lane_id, l.first_name, l.last_name, l.state,
+	l.raw_payload -> 'variables' AS variables, c.attempt, to_ms(c.due_at) AS due_at, to_ms(c.dial_by) AS dial_by
+FROM calls c JOIN leads l ON l.id = c.lead_id JOIN accounts a ON a.id = c.account_id
+WHERE c.job_id = ANY ($1::uuid[]) AND c.worker = $2 AND c.status = 'dialing'

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stops that come between a claim and the first byte of its POST: everything, a tenant, a lane
+ * or an account stopped, a number suppressed. Read on each notification and twice a second; a POST
+ * whose last successful read is older than a second does not start. So no body starts later than a
+ * second after such a commit.
+ */
+#ifndef CARILLON_CONSUMER_STOP_FEED_H
+#define CARILLON_CONSUMER_STOP_FEED_H
+
+#include <ev.h>
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/pg.h"
+
+#define STOP_FEED_MAX_AGE_MS 1000
+
+struct stop_feed;
+
+/* `lease_s`: a claim older than that is not sent. NULL without memory. */
+struct stop_feed *stop_feed_new(struct ev_loop *loop, struct pg *pg, int64_t lease_s,
+				const struct clock *clock);
+/* Takes NULL. */
+void stop_feed_free(struct stop_feed *f);
+/* A notification, or the connection is back: read at once. */
+void stop_feed_refresh(struct stop_feed *f);
+/* What is known is young enough to dial by. */
+bool stop_feed_is_fresh(const struct stop_feed *f);
+
+/* The word of the gate (common/tbl/gate.h, or "stop_feed" for stale) that forbids the POST; NULL:
+ * none does. */
+const char *stop_feed_holds(const struct stop_feed *f, const char *tenant, const char *lane_id,
+			    const char *account, const char *phone);
+
+/* The callback of a read, for tests. */
+void stop_feed_take(struct stop_feed *f, int64_t asked_at_ms, const PGresult *rows);
+
+#endif
