@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A provider as the webhook sees it: is this callback its own, and what does it say?
+ *
+ * Adapters are pure functions of a plain struct: no server, no clock, no I/O. verify() looks at the
+ * raw bytes before anything parses them; normalize() is called only for what verify() let through,
+ * and still takes its bytes for hostile.
+ */
+#ifndef CARILLON_WEBHOOK_ADAPTER_H
+#define CARILLON_WEBHOOK_ADAPTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/accounts.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/msg.h"
+#include "common/phone.h"
+#include "common/rules/rules.h"
+
+#define WEBHOOK_BODY_BYTES_MAX (1u << 20)
+
+/* A callback as it came. */
+struct webhook_request {
+	const char *body;
+	size_t body_bytes;
+	const char *token; /* what the path has behind the account, or NULL */
+	const char *job;   /* ?job= of the URL, or NULL */
+	/* The first header of that name, any case, or NULL. */
+	const char *(*header)(void *arg, const char *name);
+	void *header_arg;
+	int64_t received_at; /* wall clock, ms */
+};
+
+enum webhook_verify {
+	VERIFY_OK,
+	VERIFY_FORGED,
+	VERIFY_NO_SECRET, /* the account has nothing to verify with: nobody can be let in */
+};
+
+enum webhook_reading {
+	READING_EVENT,	/* ret->event is filled */
+	READING_UNUSED, /* well-formed, and of no use: acknowledged without a message */
+	READING_BAD,	/* not what the provider sends; the reason in `error` */
+};
+
+#define WEBHOOK_EVENT_ID_BYTES 160
+#define WEBHOOK_CALL_ID_BYTES 129
+#define WEBHOOK_REASON_BYTES 129
+#define WEBHOOK_LEAD_ID_BYTES 19
+
+/* An event and the memory its texts live in; it must stay where it is. */
+struct webhook_event {
+	struct msg_call_event event;
+	json_t *json;
+	char event_id[WEBHOOK_EVENT_ID_BYTES];
+	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
+	char job_id[UUID_TEXT_BYTES];
+	char lead_id[WEBHOOK_LEAD_ID_BYTES];
+	char phone[PHONE_BYTES];
+	char outcome[RULES_OUTCOME_BYTES];
+	char ended_reason[WEBHOOK_REASON_BYTES];
+};
+
+struct webhook_adapter {
+	const char *provider;
+	enum webhook_verify (*verify)(const struct account *a, const struct webhook_request *r);
+	/* `ret` comes from webhook_event_init(). */
+	enum webhook_reading (*normalize)(const struct account *a, const struct webhook_request *r,
+					  struct webhook_event *ret, struct buf *error);
+};
+
+/* NULL for a provider without one. */
+const struct webhook_adapter *webhook_adapter_find(const char *provider);
+
+extern const struct webhook_adapter webhook_omni;
+extern const struct webhook_adapter webhook_vapi;
+
+/* ---- Events ---- */
+
+/* What every event of this request has. Borrows from both arguments. */
+void webhook_event_init(struct webhook_event *e, const struct account *a,
+			const struct webhook_request *r);
+void webhook_event_release(struct webhook_event *e);
+
+/* ---- For adapters: foreign values, checked and bounded. NULL and nonsense leave things absent
+ * ---- */
+
+/* The body as an object, which the event keeps. NULL with the reason. */
+const json_t *webhook_event_parse(struct webhook_event *e, const struct webhook_request *r,
+				  struct buf *error);
+/* A text; NULL for what agents write when they heard nothing ("Not provided"). */
+const char *webhook_said(const json_t *j, const char *path);
+/* A text or whole number of at most n - 1 bytes without control characters. False (and ""): none.
+ */
+bool webhook_id(const json_t *j, const char *path, char *ret_text, size_t n);
+/* A text of at most max_bytes; a longer one is cut, in `j`. */
+const char *webhook_text(const json_t *j, const char *path, size_t max_bytes);
+/* An http or https URL, or NULL. */
+const char *webhook_url(const json_t *j, const char *path);
+/* Seconds (or milliseconds, beyond 1e11) since 1970, or a text with its offset; else MSG_NO_TIME.
+ */
+int64_t webhook_time(const json_t *j, const char *path);
+
+/* Takes the first UUID it is given: job ids are ours, and anything else is not. */
+void webhook_event_job(struct webhook_event *e, const char *text);
+void webhook_event_lead(struct webhook_event *e, const json_t *j, const char *path);
+void webhook_event_phone(struct webhook_event *e, const char *text);
+/* Takes the first one that is a word. */
+void webhook_event_outcome(struct webhook_event *e, const char *text);
+void webhook_event_ended_reason(struct webhook_event *e, const char *text);
+/* Never later than the receipt, whatever the provider's clock says. */
+void webhook_event_occurred(struct webhook_event *e, int64_t at);
+/* Calls longer than a week are taken for nonsense. */
+void webhook_event_duration(struct webhook_event *e, int64_t duration_ms);
+
+#endif

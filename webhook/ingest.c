@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A callback is handled to its last message in one go; what waits is a small record of the
+ * exchange. The record outlives its answer until Kafka has told of each of its messages, because
+ * their deliveries point to it.
+ */
+#include "webhook/ingest.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/log.h"
+#include "common/metrics.h"
+#include "webhook/dead_letter.h"
+
+#define SOURCE "/carillon/webhook"
+#define ERROR_BYTES 512
+#define NAME_BYTES 128
+
+/* One exchange that waits for Kafka. */
+struct pending {
+	struct pending *prev, *next;
+	void *exchange; /* NULL: answered */
+	unsigned waiting;
+	struct ingest_answer success;
+	int64_t deadline; /* boot clock */
+	size_t bytes;
+	/* For the answer and the log. */
+	char provider[NAME_BYTES];
+	char account[NAME_BYTES];
+	char event_id[WEBHOOK_EVENT_ID_BYTES];
+	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
+	char phone[PHONE_BYTES];
+};
+
+struct ingest {
+	struct ingest_options o;
+	struct buf value;
+	struct pending *open; /* in the order of their deadlines, the answered ones too */
+	size_t unanswered;
+	size_t records;
+	size_t bytes;
+	char topics[MSG_TYPE_COUNT][INGEST_TOPIC_BYTES]; /* of `types`; others are empty */
+	char dead_topic[INGEST_TOPIC_BYTES + sizeof(DEAD_LETTER_SUFFIX)];
+	const char *topic_list[MSG_TYPE_COUNT + 2];
+};
+
+/* The messages it can send. */
+static const enum msg_type types[] = {MSG_CALL_EVENT, MSG_REDIAL_UPDATE, MSG_STAGE_TRANSITION};
+#define TYPES (sizeof(types) / sizeof(types[0]))
+
+/* ---- Answers ---- */
+
+static const struct ingest_answer not_stored = {
+	.status = 503, .detail = "the event could not be stored; send it again"};
+
+static void answer(struct ingest *g, void *exchange, unsigned status, const char *detail)
+{
+	const struct ingest_answer a = {.status = status, .detail = detail};
+
+	g->o.answer(g->o.arg, exchange, &a);
+}
+
+/* ---- Waiting for Kafka ---- */
+
+static struct pending *pending_new(struct ingest *g, const struct account *a, void *exchange,
+				   size_t bytes)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->exchange = exchange;
+	p->deadline = clock_boot_ms(g->o.clock) + g->o.timeout_ms;
+	p->bytes = bytes;
+	snprintf(p->provider, sizeof(p->provider), "%s", a->provider);
+	snprintf(p->account, sizeof(p->account), "%s", a->name);
+	DL_APPEND(g->open, p);
+	g->records++;
+	g->unanswered++;
+	g->bytes += bytes;
+	return p;
+}
+
+static void pending_remember(struct pending *p, const struct msg_call_event *e)
+{
+	snprintf(p->event_id, sizeof(p->event_id), "%s", e->event_id);
+	snprintf(p->provider_call_id, sizeof(p->provider_call_id), "%s",
+		 e->provider_call_id ? e->provider_call_id : "");
+	snprintf(p->phone, sizeof(p->phone), "%s", e->phone ? e->phone : "");
+}
+
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static void pending_answer(struct ingest *g, struct pending *p, const struct ingest_answer *a)
+{
+	void *exchange = p->exchange;
+
+	p->exchange = NULL;
+	g->unanswered--;
+	g->o.answer(g->o.arg, exchange, a);
+}
+
+static void pending_fail(struct ingest *g, struct pending *p, const char *error)
+{
+	log_warn("webhook.not_stored", LOG_STR("provider", p->provider),
+		 LOG_STR("account", p->account), LOG_STR("event_id", or_null(p->event_id)),
+		 LOG_STR("provider_call_id", or_null(p->provider_call_id)),
+		 LOG_PHONE("phone", or_null(p->phone)), LOG_STR("error", error));
+	pending_answer(g, p, &not_stored);
+}
+
+/* Once nothing points to it any more. */
+static void pending_end(struct ingest *g, struct pending *p)
+{
+	if (p->waiting > 0)
+		return;
+	if (p->exchange)
+		pending_answer(g, p, &p->success);
+	DL_DELETE(g->open, p);
+	g->records--;
+	g->bytes -= p->bytes;
+	free(p);
+}
+
+void ingest_on_delivery(struct ingest *g, void *opaque, const char *error)
+{
+	struct pending *p = opaque;
+
+	assert(p->waiting > 0);
+	p->waiting--;
+	if (error && p->exchange)
+		pending_fail(g, p, error);
+	pending_end(g, p);
+}
+
+void ingest_expire(struct ingest *g)
+{
+	int64_t now = clock_boot_ms(g->o.clock);
+	struct pending *p, *next;
+
+	DL_FOREACH_SAFE (g->open, p, next) {
+		if (p->deadline > now)
+			break;
+		if (p->exchange)
+			pending_fail(g, p, "no acknowledgement in time");
+	}
+}
+
+static bool produce(struct ingest *g, struct pending *p, const struct kafka_message *m)
+{
+	if (!g->o.produce(g->o.arg, m, p))
+		return false;
+	p->waiting++;
+	return true;
+}
+
+/* ---- Events ---- */
+
+enum published { PUBLISHED, NOT_TAKEN, NOT_ENCODED };
+
+static enum published publish(struct ingest *g, struct pending *p, const struct msg *m,
+			      const char *traceparent)
+{
+	struct msg_envelope e;
+	struct kafka_header headers[MSG_HEADERS_MAX];
+
+	buf_clear(&g->value);
+	if (msg_encode(g->o.codec, m, &g->value) != 0)
+		return NOT_ENCODED;
+	msg_envelope_init(&e, m, SOURCE, traceparent, g->o.clock);
+	const struct kafka_message k = {
+		.topic = g->topics[m->type],
+		.key = e.key,
+		.key_bytes = strlen(e.key),
+		.value = g->value.data,
+		.value_bytes = g->value.len,
+		.headers = headers,
+		.headers_count = msg_envelope_headers(&e, headers),
+	};
+	return produce(g, p, &k) ? PUBLISHED : NOT_TAKEN;
+}
+
+/* The event and what the rules make of it: one to three messages. */
+static enum published publish_all(struct ingest *g, struct pending *p,
+				  const struct msg_call_event *e, const struct rule_set *rules,
+				  const char *traceparent)
+{
+	struct rule_decision d;
+	struct msg m = {.type = MSG_CALL_EVENT, .event = *e};
+	enum published done = publish(g, p, &m, traceparent);
+
+	rules_decide(rules, e, &d);
+	if (done == PUBLISHED && d.has_redial) {
+		m = (struct msg){.type = MSG_REDIAL_UPDATE, .redial = d.redial};
+		done = publish(g, p, &m, traceparent);
+	}
+	if (done == PUBLISHED && d.has_stage) {
+		m = (struct msg){.type = MSG_STAGE_TRANSITION, .stage = d.stage};
+		done = publish(g, p, &m, traceparent);
+	}
+	return done;
+}
+
+/* A request on its way through, with what was found for it. */
+struct passage {
+	struct ingest *g;
+	const struct webhook_adapter *adapter;
+	const struct snapshot *snapshot;
+	const struct account *account;
+	const struct webhook_request *request;
+	void *exchange;
+};
+
+/* What is authentic but of no use to us as it is: kept for an operator before it is refused. */
+static void refuse_unreadable(const struct passage *t, const char *reason)
+{
+	struct ingest *g = t->g;
+	struct pending *p = pending_new(g, t->account, t->exchange, t->request->body_bytes);
+	struct dead_letter l;
+
+	log_warn("webhook.unreadable", LOG_STR("provider", t->account->provider),
+		 LOG_STR("account", t->account->name), LOG_STR("reason", reason));
+	if (!p) {
+		g->o.answer(g->o.arg, t->exchange, &not_stored);
+		return;
+	}
+	p->success =
+		(struct ingest_answer){.status = 400, .detail = "the body can't be understood"};
+	dead_letter_init(&l, g->dead_topic, g->topics[MSG_CALL_EVENT], SOURCE, t->account,
+			 t->request, reason);
+	if (!produce(g, p, &l.message))
+		pending_fail(g, p, "Kafka's queue is full");
+	else
+		metric_add(METRIC_DEAD_LETTERS, g->topics[MSG_CALL_EVENT], 1);
+	pending_end(g, p);
+}
+
+static void publish_event(const struct passage *t, const struct msg_call_event *e)
+{
+	struct ingest *g = t->g;
+	const char *traceparent = t->request->header(t->request->header_arg, "traceparent");
+	struct pending *p = pending_new(g, t->account, t->exchange, t->request->body_bytes);
+
+	if (!p) {
+		g->o.answer(g->o.arg, t->exchange, &not_stored);
+		return;
+	}
+	pending_remember(p, e);
+	p->success = (struct ingest_answer){.status = 202, .event_id = p->event_id};
+	switch (publish_all(g, p, e, &t->snapshot->rules, traceparent)) {
+	case PUBLISHED:
+		metric_add(METRIC_WEBHOOK_EVENTS, event_type_text(e->type), 1);
+		break;
+	case NOT_TAKEN:
+		pending_fail(g, p, "Kafka's queue is full");
+		break;
+	case NOT_ENCODED:
+		pending_fail(g, p, "the message can't be encoded");
+		break;
+	}
+	pending_end(g, p);
+}
+
+static void read_event(const struct passage *t)
+{
+	struct webhook_event e;
+	struct buf error;
+
+	buf_init(&error, ERROR_BYTES);
+	webhook_event_init(&e, t->account, t->request);
+	switch (t->adapter->normalize(t->account, t->request, &e, &error)) {
+	case READING_EVENT:
+		publish_event(t, &e.event);
+		break;
+	case READING_UNUSED:
+		metric_add(METRIC_WEBHOOK_EVENTS, "unused", 1);
+		answer(t->g, t->exchange, 202, NULL);
+		break;
+	case READING_BAD:
+		refuse_unreadable(t, error.data);
+		break;
+	}
+	webhook_event_release(&e);
+	buf_release(&error);
+}
+
+/* ---- Who is it? ---- */
+
+/* True if it may go on; else it is answered. */
+static bool is_authentic(const struct passage *t)
+{
+	enum webhook_verify v = t->adapter->verify(t->account, t->request);
+
+	if (v == VERIFY_OK)
+		return true;
+	log_warn("webhook.refused", LOG_STR("provider", t->account->provider),
+		 LOG_STR("account", t->account->name),
+		 LOG_STR("reason", v == VERIFY_FORGED ? "wrong secret or signature"
+						      : "no secret is configured"));
+	metric_add(METRIC_SIGNATURE_FAILURES, t->account->name, 1);
+	answer(t->g, t->exchange, 401, "the request can't be verified");
+	return false;
+}
+
+void ingest_take(struct ingest *g, const char *provider, const char *account,
+		 const struct webhook_request *r, void *exchange)
+{
+	struct passage t = {
+		.g = g,
+		.adapter = webhook_adapter_find(provider),
+		.snapshot = g->o.snapshot(g->o.arg),
+		.request = r,
+		.exchange = exchange,
+	};
+
+	/* The names come from the path, where a token may stand in the wrong place: not logged. */
+	if (!t.adapter) {
+		answer(g, exchange, 404, "no such provider");
+		return;
+	}
+	if (!t.snapshot) {
+		answer(g, exchange, 503, "not ready yet");
+		return;
+	}
+	/* One that is not active takes no new calls; those made before still end. */
+	t.account = snapshot_account(t.snapshot, account);
+	if (!t.account || strcmp(t.account->provider, provider) != 0) {
+		answer(g, exchange, 404, "no such account");
+		return;
+	}
+	if (!is_authentic(&t))
+		return;
+	if (g->records >= g->o.max_open || g->bytes + r->body_bytes > g->o.max_open_bytes) {
+		log_warn("webhook.overloaded", LOG_STR("provider", t.account->provider),
+			 LOG_STR("account", t.account->name), LOG_INT("open", g->records));
+		g->o.answer(g->o.arg, exchange, &not_stored);
+		return;
+	}
+	read_event(&t);
+}
+
+/* ---- Life ---- */
+
+struct ingest *ingest_new(const struct ingest_options *o)
+{
+	struct ingest *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->o = *o;
+	g->o.topic_prefix = NULL; /* the topics are made of it here */
+	buf_init(&g->value, MSG_VALUE_BYTES_MAX);
+	for (size_t i = 0; i < TYPES; i++) {
+		char *topic = g->topics[types[i]];
+		snprintf(topic, INGEST_TOPIC_BYTES, "%s%s", o->topic_prefix,
+			 msg_type_info(types[i])->topic_suffix);
+		g->topic_list[i] = topic;
+	}
+	snprintf(g->dead_topic, sizeof(g->dead_topic), "%s%s", g->topics[MSG_CALL_EVENT],
+		 DEAD_LETTER_SUFFIX);
+	g->topic_list[TYPES] = g->dead_topic;
+	return g;
+}
+
+void ingest_free(struct ingest *g)
+{
+	if (!g)
+		return;
+	assert(!g->open);
+	buf_release(&g->value);
+	free(g);
+}
+
+size_t ingest_open(const struct ingest *g)
+{
+	return g->unanswered;
+}
+
+const char *const *ingest_topics(const struct ingest *g)
+{
+	return g->topic_list;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Secrets of callbacks. An account's secret may be several, separated by commas: during a rotation
+ * the old and the new one are both good. All are tried, whichever fits, and no comparison ends
+ * early, so that time tells nothing.
+ */
+#ifndef CARILLON_WEBHOOK_SIGNATURE_H
+#define CARILLON_WEBHOOK_SIGNATURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIGNATURE_WINDOW_MS (300 * 1000)
+
+/* Whether there is one to verify with. `secrets` may be NULL. */
+bool secrets_given(const char *secrets);
+/* Whether `presented` is one of them. NULL and "" never are. */
+bool secrets_match(const char *presented, const char *secrets);
+
+/* HMAC-SHA256 in hexadecimal over "<timestamp>.<body>"; "sha256=" may stand before it. */
+struct timed_signature {
+	const char *signature; /* either may be NULL: then it does not match */
+	const char *timestamp; /* digits: seconds since 1970, or milliseconds (beyond 1e11) */
+};
+/* Without a timestamp within SIGNATURE_WINDOW_MS of now a copied request would stay good for ever,
+ * so there is no match. */
+bool timed_signature_matches(const struct timed_signature *s, const char *secrets, const void *body,
+			     size_t body_bytes, int64_t now_ms);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Accounts and outcome rules of one moment: all that the webhook needs of PostgreSQL. Immutable; a
+ * change makes a new one. It can be kept in a file, sealed as a whole, for a start while PostgreSQL
+ * is down.
+ */
+#ifndef CARILLON_WEBHOOK_SNAPSHOT_H
+#define CARILLON_WEBHOOK_SNAPSHOT_H
+
+#include <libpq-fe.h>
+
+#include "common/accounts.h"
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/rules/rules.h"
+
+struct snapshot {
+	struct account_set *environment; /* wins over `accounts`; NULL when these hold it already */
+	struct account_set *accounts;
+	struct rule_set rules;
+};
+
+/*
+ * From the rows of common/sql/accounts.sql and webhook/sql/outcome_rules.sql. `seal_key` may be
+ * NULL. What is odd goes to `problems`, a line each. NULL only without memory.
+ */
+struct snapshot *snapshot_of_rows(const struct config *cfg, const PGresult *accounts,
+				  const PGresult *rules, const unsigned char *seal_key,
+				  struct buf *problems);
+/* Takes NULL. */
+void snapshot_free(struct snapshot *s);
+
+/* Borrowed from the snapshot; NULL if there is none of that name. */
+const struct account *snapshot_account(const struct snapshot *s, const char *name);
+
+/* ---- On disk ---- */
+
+/* Replaces the file at once or not at all; only its owner may read it. 0, or -1 with the reason. */
+int snapshot_save(const struct snapshot *s, const char *path, const unsigned char *seal_key,
+		  struct buf *error) __attribute__((warn_unused_result));
+/* The environment's accounts are today's, whatever the file says of them. NULL with the reason. */
+struct snapshot *snapshot_load(const struct config *cfg, const char *path,
+			       const unsigned char *seal_key, struct buf *error);
+
+#endif
