@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Format, static analysis and the rules of the house: tests/run lint [CHECK...]
+
+part_lint() {
+	local wanted=" ${*:-format rules shell tidy} "
+	mkdir -p "$WORK"
+	CHECKS_PASSED=0 CHECKS_FAILED=0
+	cd "$ROOT" || return 1
+	mapfile -t c_files < <(find common producer consumer webhook tests -name '*.[ch]' | sort)
+	[[ $wanted != *" format "* ]] || check "clang-format" format_check
+	if [[ $wanted == *" rules "* ]]; then
+		check "each source file names its licence" rule_spdx
+		check "no banned function" rule_banned
+		check "no unfinished work" rule_unfinished
+		check "no SQL in C" rule_sql_in_c
+		check "no file above 600 lines" rule_length
+	fi
+	[[ $wanted != *" shell "* ]] || check "shellcheck" shell_check
+	[[ $wanted != *" tidy "* ]] || lint_tidy
+	count lint "$CHECKS_PASSED" "$CHECKS_FAILED"
+}
+
+format_check() {
+	clang-format --dry-run -Werror "${c_files[@]}"
+}
+
+# Fails, and shows the lines, when the pattern is found in the C files (or in those named).
+absent() { # PATTERN [FILE...]
+	local pattern=$1
+	shift
+	(($#)) || set -- "${c_files[@]}"
+	! grep -nE "$pattern" "$@" /dev/null
+}
+
+rule_banned() {
+	absent '\b(strcpy|strcat|strncpy|strncat|sprintf|vsprintf|strtok|gets|gmtime|localtime|ctime|asctime|atoi|atol|system|popen)\('
+}
+
+rule_unfinished() {
+	! grep -rnE '\b(TODO|FIXME|XXX|HACK)\b' common producer consumer webhook schemas deploy tests \
+		--include='*.[ch]' --include='*.sql' --include='*.sh' --include='*.py' \
+		--include='*.cmake' --exclude=lint.sh
+}
+
+rule_sql_in_c() {
+	local product=()
+	mapfile -t product < <(printf '%s\n' "${c_files[@]}" | grep -v '^tests/')
+	absent '"(select|insert into|update [a-z_.]+ set|delete from|with [a-z_]+ as) ' "${product[@]}"
+}
+
+rule_spdx() {
+	local file bad=0
+	while IFS= read -r file; do
+		if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0'; then
+			echo "$file"
+			bad=1
+		fi
+	done < <(find common producer consumer webhook schemas deploy tests CMakeLists.txt .ci \
+		\( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' \
+		-o -name CMakeLists.txt -o -name run -o -name up -o -name down \) -type f)
+	return "$bad"
+}
+
+rule_length() {
+	local lines file bad=0
+	while read -r lines file; do
+		if [[ $file != total ]] && ((lines > 600)); then
+			echo "$file has $lines lines"
+			bad=1
+		fi
+	done < <(wc -l "${c_files[@]}")
+	return "$bad"
+}
+
+shell_check() {
+	shellcheck -x deploy/local/up deploy/local/down deploy/local/*.sh tests/run tests/lib/*.sh .ci/run
+}
+
+# The product's files; the compiler's warnings and the sanitizers watch the tests. A file is analysed again only when it, a header or the rules changed: the stamp is over all that it reads.
+lint_tidy() {
+	local shared file stamp cache=$WORK/tidy
+	mkdir -p "$cache"
+	# For the compile database and the generated headers.
+	if ! build_asan; then
+		CHECKS_FAILED=$((CHECKS_FAILED + 1))
+		return
+	fi
+	shared=$({
+		cat .clang-tidy
+		find common producer consumer webhook tests "$BUILD/asan/generated" -name '*.h' -print0 | sort -z |
+			xargs -0 cat
+	} | sha256sum)
+	tidy_files=()
+	for file in "${c_files[@]}"; do
+		[[ $file == *.c && $file != tests/* ]] || continue
+		stamp=$({ echo "$shared" && cat "$file"; } | sha256sum | cut -c1-32)
+		[[ -e $cache/$stamp ]] || tidy_files+=("$file $cache/$stamp")
+	done
+	CHECK_LINES=150 check "clang-tidy (${#tidy_files[@]} files changed)" tidy_all
+}
+
+tidy_all() {
+	((${#tidy_files[@]})) || return 0
+	# shellcheck disable=SC2016
+	printf '%s\n' "${tidy_files[@]}" | xargs -P "$(nproc)" -L 1 bash -c \
+		'clang-tidy -p "$0" --quiet --extra-arg=-Wno-unknown-warning-option "$1" && touch "$2"' "$BUILD/asan"
+}

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# A throwaway PostgreSQL: the migrations, every statement prepared on them, and the pgTAP tests.
+
+part_sql() {
+	build_asan || return 1
+	python_env || return 1
+	throwaway_postgres || return 1
+	# shellcheck disable=SC2153
+	export PGHOST=127.0.0.1 PGPORT=$PG_PORT PGUSER=postgres PGPASSWORD=$PG_PASSWORD PGDATABASE=carillon
+	export DATABASE_URL=$PG_URL/carillon
+	psql -X -q -d postgres -c 'create database carillon' || return 1
+
+	CHECKS_PASSED=0 CHECKS_FAILED=0
+	check "migrations apply to an empty database" migrate
+	check "migrations apply a second time and change nothing" migrate
+	count migrations "$CHECKS_PASSED" "$CHECKS_FAILED"
+	((CHECKS_FAILED == 0)) || return 0
+
+	prepare_statements
+	pgtap "$@"
+}
+
+migrate() {
+	KAFKA_BROKERS=127.0.0.1:1 "$BUILD/asan/carillon-producer" --migrate
+}
+
+prepare_statements() {
+	local log=$WORK/statements.log
+	"$PYTHON" "$ROOT/tests/lib/prepare_statements.py" | tee "$log" || true
+	count statements "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
+}
+
+pgtap() {
+	local log=$WORK/pgtap.log files=("$@") passed failed
+	((${#files[@]})) || mapfile -t files < <(find "$ROOT/tests/sql" -name '*.sql' | sort)
+	if ((${#files[@]} == 0)); then
+		if nothing_there tests/sql; then count pgtap 0 1; else count pgtap 0 0; fi
+		return
+	fi
+	psql -X -q -c 'create extension if not exists pgtap schema public'
+	if pg_prove -v "${files[@]}" >"$log" 2>&1; then
+		failed=0
+	else
+		grep -E -A12 '^not ok|ERROR|Failed|Dubious' "$log" || tail -n 30 "$log"
+		failed=$(grep -c '^not ok' "$log")
+		# A file that broke off has failed even if each of its tests so far was fine.
+		((failed)) || failed=1
+	fi
+	passed=$(grep -c '^ok ' "$log")
+	((passed + failed)) || failed=1
+	count pgtap "$passed" "$failed"
+}
