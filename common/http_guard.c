@@ -120,19 +120,20 @@ static bool line_end(const char *s, const char *end)
 void http_guard_block(struct http_guard *g, const char *block, size_t bytes, size_t fields)
 {
 	const char *end = block + bytes;
-	const char *s = block + 2;
+	const char *s = block;
 
 	if (!line_end(block, end)) {
 		refuse(g, "Malformed line end");
 		return;
 	}
+	s += 2;
 	while (!line_end(s, end)) {
 		size_t name_bytes = text_length(s, end);
-		const char *value = s + name_bytes + 1;
-		if (name_bytes == (size_t)-1 || value >= end) {
+		if (name_bytes == (size_t)-1) {
 			refuse(g, "Malformed header");
 			return;
 		}
+		const char *value = s + name_bytes + 1;
 		while (value < end && (*value == ' ' || *value == '\t'))
 			value++;
 		size_t value_bytes = text_length(value, end);

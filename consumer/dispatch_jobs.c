@@ -36,6 +36,7 @@ void job_pool_release(struct job_pool *p)
 	struct account_use *use, *next_use;
 
 	HASH_CLEAR(hh, p->by_id);
+	/* The analyzer can't follow uthash's list. NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 	HASH_ITER (hh, p->partitions, part, next_part) {
 		HASH_DEL(p->partitions, part);
 		free(part);
@@ -44,6 +45,7 @@ void job_pool_release(struct job_pool *p)
 		HASH_DEL(p->uses, use);
 		free(use);
 	}
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 	for (size_t i = 0; i < p->n; i++)
 		free(p->jobs[i].dead_bytes);
 	free(p->jobs);

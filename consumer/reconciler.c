@@ -242,7 +242,7 @@ static void drop_lookup(struct reconciler *r, const struct lookup *l)
 			return;
 		}
 	}
-	assert(!"a look-up that was not under way");
+	assert(false && "a look-up that was not under way");
 }
 
 static void on_looked_up(struct lookup *l, void *arg)
@@ -374,6 +374,8 @@ static void on_due(void *arg, const struct pg_batch_result *b)
 	const PGresult *rows = b->error.status == PG_OK ? b->res[b->n - 2] : NULL;
 	int n = rows ? PQntuples(rows) : 0;
 
+	assert(!r->findings);
+	r->n = 0;
 	log_if_failed("reconcile.not_read", b);
 	r->took_over |= b->error.status == PG_OK;
 	r->full = n == PASS_CALLS_MAX;

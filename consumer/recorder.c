@@ -312,8 +312,9 @@ struct recorder *recorder_new(struct ev_loop *loop, const struct recorder_option
 	}
 	r->loop = loop;
 	r->o = *o;
-	r->queue_max = (size_t)config_int(o->cfg, CONFIG_KEY_RECORD_BATCH_MAX);
-	r->limit = r->queue_max;
+	r->limit_max = (size_t)config_int(o->cfg, CONFIG_KEY_RECORD_BATCH_MAX);
+	r->limit = r->limit_max;
+	r->queue_max = 2 * r->limit_max; /* a batch, and what comes meanwhile */
 	ev_timer_init(&r->pause, on_pause_over, 0, 0);
 	ev_timer_init(&r->stopped, on_stopped, 0, 0);
 	ev_timer_init(&r->revisit, on_revisit, REVISIT_S, REVISIT_S);

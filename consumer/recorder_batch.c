@@ -369,8 +369,8 @@ static void on_applied(struct recorder *r)
 	r->failures = 0;
 	if (b->probe)
 		r->probe_due = false;
-	else if (r->limit < r->queue_max)
-		r->limit = r->limit * 2 < r->queue_max ? r->limit * 2 : r->queue_max;
+	else if (r->limit < r->limit_max)
+		r->limit = r->limit * 2 < r->limit_max ? r->limit * 2 : r->limit_max;
 }
 
 static bool may_be_buried(const char *sqlstate)

@@ -165,7 +165,7 @@ struct recorder {
 	struct recorder_batch batch;
 	struct recorder_proof *proofs;
 	size_t proofs_count;
-	size_t limit; /* messages a batch may have now: halved on failure, doubled on success */
+	size_t limit, limit_max; /* messages of a batch: halved on failure, doubled on success */
 	bool probe_due;
 	bool revisit_due;
 	ev_timer revisit;

@@ -270,7 +270,7 @@ void recorder_rows_add_message(struct recorder_rows *inbox, const struct msg *m,
 	case MSG_TYPE_COUNT:
 		break;
 	}
-	assert(!"a message about a call");
+	assert(false && "a message about a call");
 }
 
 void recorder_rows_add_letter(struct recorder_rows *letters, const char *topic,

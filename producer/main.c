@@ -18,8 +18,6 @@
 #include "producer/sweeper.h"
 #include "producer/topics.h"
 
-#define REASON_BYTES 512
-
 struct producer {
 	struct process process;
 	struct registration *registration; /* of our schemas */
@@ -62,15 +60,10 @@ static void on_room(void *arg)
 static void on_topics_ready(void *arg)
 {
 	struct producer *p = arg;
-	char reason[REASON_BYTES];
-	struct buf error;
 
-	buf_init_fixed(&error, reason, sizeof(reason));
-	if (publisher_start(p->publisher, &error) == 0)
-		return;
-	log_error("kafka.not_started", LOG_STR("error", error.data));
-	p->failed = true;
-	ev_break(p->process.loop, EVBREAK_ALL);
+	p->failed = !publisher_start(p->publisher);
+	if (p->failed)
+		ev_break(p->process.loop, EVBREAK_ALL);
 }
 
 /* ---- Start, run, stop ---- */
@@ -80,10 +73,7 @@ static bool start(struct producer *p, const struct readiness *checks)
 	struct ev_loop *loop = p->process.loop;
 	const struct config *cfg = p->process.cfg;
 	const struct clock *clock = clock_system();
-	char reason[REASON_BYTES];
-	struct buf error;
 
-	buf_init_fixed(&error, reason, sizeof(reason));
 	p->registration = registration_new(loop, cfg);
 	p->publisher = publisher_new(&(struct publisher_options){
 		loop, cfg, clock, registration_codec(p->registration), on_room, p});
@@ -95,10 +85,8 @@ static bool start(struct producer *p, const struct readiness *checks)
 	p->topics = topics_new(loop, cfg, on_topics_ready, p);
 	process_set_readiness(p->process.name, checks);
 	p->api = (struct api){cfg, p->scheduler};
-	p->server = api_serve(loop, &p->api, &error);
-	if (!p->server)
-		log_error("http.not_started", LOG_STR("error", error.data));
-	return p->server && p->topics;
+	p->server = api_serve(loop, &p->api);
+	return p->server != NULL;
 }
 
 static void on_drained(void *arg)
@@ -151,6 +139,7 @@ int main(int argc, char **argv)
 		p.failed = !start(&p, checks);
 		if (!p.failed)
 			process_run(&p.process, on_stop, &p);
+		api_finish(p.process.loop, p.server);
 		code = p.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	release(&p);

@@ -17,7 +17,7 @@
 #include "common/clock.h"
 #include "common/pg.h"
 #include "common/seal.h"
-#include "producer_sql.h"
+#include "owner_sql.h"
 
 #define RUNNER_WAIT "10min"
 #define TABLE_WAIT "3s"
@@ -88,11 +88,10 @@ static void add_first_line(struct buf *error, const char *text)
 	buf_add(error, text, strcspn(text, "\n"));
 }
 
-static PGresult *execute(struct runner *r, enum producer_stmt stmt, int nparams,
+static PGresult *execute(struct runner *r, enum owner_stmt stmt, int nparams,
 			 const char *const *params)
 {
-	return PQexecParams(r->conn, producer_stmts[stmt].sql, nparams, NULL, params, NULL, NULL,
-			    0);
+	return PQexecParams(r->conn, owner_stmts[stmt].sql, nparams, NULL, params, NULL, NULL, 0);
 }
 
 static bool is_good(const PGresult *res)
@@ -104,20 +103,20 @@ static bool is_good(const PGresult *res)
 }
 
 /* The result, to be cleared; NULL with the reason. */
-static PGresult *query(struct runner *r, enum producer_stmt stmt, int nparams,
+static PGresult *query(struct runner *r, enum owner_stmt stmt, int nparams,
 		       const char *const *params)
 {
 	PGresult *res = execute(r, stmt, nparams, params);
 
 	if (is_good(res))
 		return res;
-	buf_addf(r->error, "%s: ", producer_stmts[stmt].name);
+	buf_addf(r->error, "%s: ", owner_stmts[stmt].name);
 	add_first_line(r->error, PQerrorMessage(r->conn));
 	PQclear(res);
 	return NULL;
 }
 
-static int run(struct runner *r, enum producer_stmt stmt, int nparams, const char *const *params)
+static int run(struct runner *r, enum owner_stmt stmt, int nparams, const char *const *params)
 {
 	PGresult *res = query(r, stmt, nparams, params);
 
@@ -181,7 +180,7 @@ static int compare(struct runner *r, const PGresult *res, int row)
 /* Leaves in the report how far the database is. */
 static int compare_all(struct runner *r)
 {
-	PGresult *res = query(r, PRODUCER_MIGRATE_LIST, 0, NULL);
+	PGresult *res = query(r, OWNER_MIGRATE_LIST, 0, NULL);
 	int rc = res ? 0 : -1;
 	int applied = PQntuples(res);
 
@@ -206,7 +205,7 @@ static int compare_all(struct runner *r)
 
 static int ensure_table(struct runner *r)
 {
-	PGresult *res = query(r, PRODUCER_MIGRATE_EXISTS, 0, NULL);
+	PGresult *res = query(r, OWNER_MIGRATE_EXISTS, 0, NULL);
 
 	if (!res)
 		return -1;
@@ -215,10 +214,10 @@ static int ensure_table(struct runner *r)
 	PQclear(res);
 	if (found)
 		return 0;
-	if (!has_schema && run(r, PRODUCER_MIGRATE_SCHEMA, 0, NULL) != 0)
+	if (!has_schema && run(r, OWNER_MIGRATE_SCHEMA, 0, NULL) != 0)
 		return -1;
-	if (command(r, "BEGIN") != 0 || run(r, PRODUCER_MIGRATE_TABLE, 0, NULL) != 0 ||
-	    run(r, PRODUCER_MIGRATE_FUNCTION, 0, NULL) != 0)
+	if (command(r, "BEGIN") != 0 || run(r, OWNER_MIGRATE_TABLE, 0, NULL) != 0 ||
+	    run(r, OWNER_MIGRATE_FUNCTION, 0, NULL) != 0)
 		return -1;
 	return command(r, "COMMIT");
 }
@@ -256,7 +255,7 @@ static int note(struct runner *r, const struct migration *m, int64_t took_ms)
 
 	snprintf(version, sizeof(version), "%d", m->version);
 	snprintf(took, sizeof(took), "%lld", (long long)took_ms);
-	return run(r, PRODUCER_MIGRATE_NOTE, 4, params);
+	return run(r, OWNER_MIGRATE_NOTE, 4, params);
 }
 
 /* 0; -1 with the reason; 1: a table was not to be had in time, and nothing was done. */
@@ -307,8 +306,8 @@ static int apply(struct runner *r, const struct migration *m)
 
 static int run_all(struct runner *r)
 {
-	if (run(r, PRODUCER_MIGRATE_LOCK, 1, (const char *const[]){RUNNER_WAIT}) != 0 ||
-	    run(r, PRODUCER_MIGRATE_LOCK_TIMEOUT, 1, (const char *const[]){TABLE_WAIT}) != 0 ||
+	if (run(r, OWNER_MIGRATE_LOCK, 1, (const char *const[]){RUNNER_WAIT}) != 0 ||
+	    run(r, OWNER_MIGRATE_LOCK_TIMEOUT, 1, (const char *const[]){TABLE_WAIT}) != 0 ||
 	    ensure_table(r) != 0 || compare_all(r) != 0)
 		return -1;
 	for (size_t i = 0; i < r->n; i++) {

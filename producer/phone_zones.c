@@ -2,14 +2,14 @@
 /* One statement replaces the table, so that no lead is ever derived from half of it. */
 #include "producer/phone_zones.h"
 
-#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/embedded.h"
 #include "common/pg.h"
 #include "common/seal.h"
-#include "producer/embedded_page.h"
-#include "producer_sql.h"
+#include "owner_sql.h"
 
 #define FILE_NAME "phone_zones.tsv"
 #define COLUMN_MAX_BYTES (8 << 20)
@@ -63,31 +63,29 @@ static const struct embedded_file *find_file(void)
 		if (strcmp(embedded_page[i].name, FILE_NAME) == 0)
 			return &embedded_page[i];
 	}
-	assert(!"phone_zones.tsv is not embedded");
-	return NULL;
+	abort(); /* the build embeds it */
 }
 
 /* ---- The database ---- */
 
 /* NULL with the reason. */
-static PGresult *execute(PGconn *conn, enum producer_stmt stmt, int nparams,
-			 const char *const *params, struct buf *error)
+static PGresult *execute(PGconn *conn, enum owner_stmt stmt, int nparams, const char *const *params,
+			 struct buf *error)
 {
 	PGresult *res =
-		PQexecParams(conn, producer_stmts[stmt].sql, nparams, NULL, params, NULL, NULL, 0);
+		PQexecParams(conn, owner_stmts[stmt].sql, nparams, NULL, params, NULL, NULL, 0);
 
 	if (PQresultStatus(res) == PGRES_TUPLES_OK)
 		return res;
 	const char *message = PQerrorMessage(conn);
-	buf_addf(error, "%s: %.*s", producer_stmts[stmt].name, (int)strcspn(message, "\n"),
-		 message);
+	buf_addf(error, "%s: %.*s", owner_stmts[stmt].name, (int)strcspn(message, "\n"), message);
 	PQclear(res);
 	return NULL;
 }
 
 static int is_loaded(PGconn *conn, const char *digest, bool *ret_loaded, struct buf *error)
 {
-	PGresult *res = execute(conn, PRODUCER_PHONE_ZONES_LOADED, 0, NULL, error);
+	PGresult *res = execute(conn, OWNER_PHONE_ZONES_LOADED, 0, NULL, error);
 
 	if (!res)
 		return -1;
@@ -102,7 +100,7 @@ static int derive_leads(PGconn *conn, struct buf *error)
 	const char *const params[] = {last, LEADS_BATCH};
 
 	for (bool more = true; more;) {
-		PGresult *res = execute(conn, PRODUCER_DERIVE_ZONES, 2, params, error);
+		PGresult *res = execute(conn, OWNER_DERIVE_ZONES, 2, params, error);
 		if (!res)
 			return -1;
 		more = strcmp(pg_text(res, 0, pg_col(res, "looked")), LEADS_BATCH) == 0;
@@ -123,7 +121,7 @@ static int replace(PGconn *conn, const struct embedded_file *file, const char *d
 	long n = phone_zones_parse((const char *)file->data, file->size, &prefixes, &zones, error);
 	if (n >= 0) {
 		PGresult *res =
-			execute(conn, PRODUCER_LOAD_PHONE_ZONES, 3,
+			execute(conn, OWNER_LOAD_PHONE_ZONES, 3,
 				(const char *const[]){prefixes.data, zones.data, digest}, error);
 		rc = res ? 0 : -1;
 		PQclear(res);

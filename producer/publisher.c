@@ -24,6 +24,7 @@
 #define CONFIRM_DELAY_S 0.002
 #define CLOSE_TIMEOUT_MS 1000
 #define TRACEPARENT_BYTES 56
+#define REASON_BYTES 512
 
 struct publication;
 
@@ -315,7 +316,7 @@ struct publisher *publisher_new(const struct publisher_options *o)
 	struct publisher *p = calloc(1, sizeof(*p));
 
 	if (!p)
-		return NULL;
+		abort();
 	p->o = *o;
 	buf_init(&p->value, VALUE_MAX_BYTES);
 	snprintf(p->topic, sizeof(p->topic), "%s%s", config_str(o->cfg, CONFIG_KEY_TOPIC_PREFIX),
@@ -330,8 +331,10 @@ void publisher_set_database(struct publisher *p, struct pg *pg)
 	p->pg = pg;
 }
 
-int publisher_start(struct publisher *p, struct buf *error)
+bool publisher_start(struct publisher *p)
 {
+	char reason[REASON_BYTES];
+	struct buf error;
 	const char *const topics[] = {p->topic, NULL};
 	const struct kafka_producer_options o = {
 		.settings =
@@ -350,8 +353,11 @@ int publisher_start(struct publisher *p, struct buf *error)
 		.arg = p,
 	};
 
-	p->kafka = kafka_producer_new(p->o.loop, &o, error);
-	return p->kafka ? 0 : -1;
+	buf_init_fixed(&error, reason, sizeof(reason));
+	p->kafka = kafka_producer_new(p->o.loop, &o, &error);
+	if (!p->kafka)
+		log_error("kafka.not_started", LOG_STR("error", error.data));
+	return p->kafka != NULL;
 }
 
 bool publisher_ready(const struct publisher *p)

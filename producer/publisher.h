@@ -42,12 +42,12 @@ struct publication_result {
 };
 typedef void publication_cb(void *arg, const struct publication_result *r);
 
-/* NULL without memory. */
+/* Never NULL: without memory the process ends. */
 struct publisher *publisher_new(const struct publisher_options *o);
 /* Where claims are confirmed; must be called before the first publication. */
 void publisher_set_database(struct publisher *p, struct pg *pg);
-/* Opens the Kafka client, once the topics exist. 0 or -1 with the reason. */
-int publisher_start(struct publisher *p, struct buf *error) __attribute__((warn_unused_result));
+/* Opens the Kafka client, once the topics exist. False, and logged, if a property is wrong. */
+bool publisher_start(struct publisher *p) __attribute__((warn_unused_result));
 bool publisher_ready(const struct publisher *p);
 /* How many jobs may be published now. */
 size_t publisher_room(const struct publisher *p);

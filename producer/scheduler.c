@@ -180,6 +180,14 @@ static void end_run(struct run *run, const char *problem)
 		answer_run(run);
 }
 
+static void end_runs(struct scheduler *s)
+{
+	struct run *run, *next;
+
+	DL_FOREACH_SAFE (s->runs, run, next)
+		end_run(run, why_not(s));
+}
+
 static void on_run_published(void *arg, const struct publication_result *r)
 {
 	struct run *run = arg;
@@ -436,8 +444,7 @@ static void go(struct scheduler *s)
 		return;
 	if (s->draining) {
 		s->wake_at_ms = NEVER; /* acknowledgements wake it */
-		while (s->runs)
-			end_run(s->runs, why_not(s));
+		end_runs(s);
 		if (s->runs_count == 0 && publisher_idle(s->o.publisher))
 			finish_drain(s);
 		return;
@@ -449,8 +456,8 @@ static void go(struct scheduler *s)
 		start_setup(s);
 	else
 		limit = claimable(s);
-	while (s->runs && !s->starved && limit == 0)
-		end_run(s->runs, why_not(s));
+	if (limit == 0 && !s->starved)
+		end_runs(s);
 	if (limit > 0 && s->runs)
 		serve_run(s, s->runs, limit);
 	else if (limit > 0 && s->ticking && due)
@@ -485,7 +492,7 @@ struct scheduler *scheduler_new(const struct scheduler_options *o)
 	struct scheduler *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return NULL;
+		abort();
 	s->o = *o;
 	s->ticking = config_list_has(o->cfg, CONFIG_KEY_PRODUCER_ROLES, "schedule");
 	s->external = strcmp(config_str(o->cfg, CONFIG_KEY_SCHEDULE), "external") == 0;
@@ -533,8 +540,7 @@ void scheduler_free(struct scheduler *s)
 	s->draining = true;
 	s->drained = NULL;
 	pg_free(s->pg);
-	while (s->runs)
-		end_run(s->runs, why_not(s));
+	end_runs(s);
 	ev_timer_stop(s->o.loop, &s->timer);
 	ev_timer_stop(s->o.loop, &s->drain_timer);
 	free(s);

@@ -30,7 +30,10 @@ struct scheduler_options {
 	void *arg;
 };
 
-/* Connects to PostgreSQL and does the setup as soon as it can. NULL without memory. */
+/*
+ * Connects to PostgreSQL and does the setup as soon as it can. Never NULL: without memory the
+ * process ends.
+ */
 struct scheduler *scheduler_new(const struct scheduler_options *o);
 /* PostgreSQL is connected and the setup is done. */
 bool scheduler_ready(const struct scheduler *s);

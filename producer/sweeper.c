@@ -253,7 +253,7 @@ struct sweeper *sweeper_new(const struct sweeper_options *o)
 	double interval_s = (double)config_int(o->cfg, CONFIG_KEY_SWEEP_INTERVAL_S);
 
 	if (!s)
-		return NULL;
+		abort();
 	s->o = *o;
 	const struct pg_options pg = {
 		.url = config_str(o->cfg, CONFIG_KEY_DATABASE_URL),

@@ -28,7 +28,7 @@ struct sweeper_options {
 	void *arg;
 };
 
-/* NULL without memory. */
+/* Never NULL: without memory the process ends. */
 struct sweeper *sweeper_new(const struct sweeper_options *o);
 /* No more statements; the one in flight may still publish. */
 void sweeper_stop(struct sweeper *s);

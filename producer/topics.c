@@ -123,7 +123,7 @@ struct topics *topics_new(struct ev_loop *loop, const struct config *cfg,
 	pthread_condattr_t monotonic;
 
 	if (!t)
-		return NULL;
+		abort();
 	t->loop = loop;
 	t->cfg = cfg;
 	t->on_ready = on_ready;
@@ -140,13 +140,8 @@ struct topics *topics_new(struct ev_loop *loop, const struct config *cfg,
 	t->done = !config_bool(cfg, CONFIG_KEY_CREATE_TOPICS);
 	if (t->done)
 		ev_async_send(loop, &t->news);
-	if (pthread_create(&t->thread, NULL, run, t) != 0) {
-		ev_async_stop(loop, &t->news);
-		pthread_cond_destroy(&t->stop);
-		pthread_mutex_destroy(&t->lock);
-		free(t);
-		return NULL;
-	}
+	if (pthread_create(&t->thread, NULL, run, t) != 0)
+		abort();
 	return t;
 }
 

@@ -15,8 +15,8 @@
 
 struct topics;
 
-/* `on_ready` is called once, from the loop, when all topics are there. NULL without memory or
- * thread. */
+/* `on_ready` is called once, from the loop, when all topics are there. Never NULL: without
+ * memory or a thread the process ends. */
 struct topics *topics_new(struct ev_loop *loop, const struct config *cfg,
 			  void (*on_ready)(void *arg), void *arg);
 /* Waits for the attempt under way (some seconds at most). Takes NULL. */

@@ -172,7 +172,7 @@ const char *refusal_text(enum refusal r)
 	case REFUSAL_RETRY:
 		return "retry";
 	}
-	assert(!"bad refusal");
+	assert(false && "bad refusal");
 	return NULL;
 }
 

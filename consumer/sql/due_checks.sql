@@ -14,6 +14,5 @@ WITH due AS MATERIALIZED (
 SELECT t.job_id, t.state, to_ms(t.lease_until) AS lease_until, t.checks, to_ms(t.absent_at) AS absent_at,
 	to_ms(clock_timestamp()) AS now, c.follow_up_id, c.tenant_id AS tenant, c.kind, c.lead_id, c.phone, a.name AS account,
 	c.provider, c.fingerprint, c.worker, c.provider_call_id, to_ms(c.claimed_at) AS claimed_at, to_ms(c.posted_at) AS posted_at,
-	EXISTS (SELECT FROM call_events e WHERE e.call_job_id = t.job_id)
-		OR EXISTS (SELECT FROM call_events e WHERE e.job_id = t.job_id AND e.state = 'parked') AS has_event
+	EXISTS (SELECT FROM call_events e WHERE e.call_job_id = t.job_id) AS has_event
 FROM taken t JOIN calls c USING (job_id) JOIN accounts a ON a.id = c.account_id

@@ -4,12 +4,15 @@
 
 #include <stdio.h>
 
+#include "common/log.h"
 #include "common/metrics.h"
 #include "common/process.h"
 
 #define CONNECTIONS_MAX 1024
 #define HEADER_TIMEOUT_MS 5000
 #define REQUEST_TIMEOUT_MS 30000
+#define FINISH_S 1.0
+#define REASON_BYTES 512
 #define NO_BODY 0
 #define SMALL_BODY 65536 /* of requests whose body says nothing yet */
 
@@ -43,8 +46,10 @@ static void count_request(void *arg, const struct http_route *route, unsigned st
 	metric_add(METRIC_HTTP_REQUESTS, text, 1);
 }
 
-struct http_server *api_serve(struct ev_loop *loop, struct api *api, struct buf *error)
+struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 {
+	char reason[REASON_BYTES];
+	struct buf error;
 	bool all = config_list_has(api->cfg, CONFIG_KEY_PRODUCER_ROLES, "api");
 	const struct http_server_options o = {
 		.listen = config_str(api->cfg, CONFIG_KEY_LISTEN),
@@ -58,5 +63,31 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api, struct buf 
 		.arg = api,
 	};
 
-	return http_server_new(loop, &o, error);
+	buf_init_fixed(&error, reason, sizeof(reason));
+	struct http_server *server = http_server_new(loop, &o, &error);
+	if (!server)
+		log_error("http.not_started", LOG_STR("error", error.data));
+	return server;
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	*(bool *)w->data = true;
+}
+
+void api_finish(struct ev_loop *loop, struct http_server *server)
+{
+	bool late = false;
+	ev_timer timer;
+
+	if (!server)
+		return;
+	ev_timer_init(&timer, on_late, FINISH_S, 0.);
+	timer.data = &late;
+	ev_timer_start(loop, &timer);
+	while (!late && http_server_open_exchanges(server) > 0)
+		ev_run(loop, EVRUN_ONCE);
+	ev_timer_stop(loop, &timer);
 }

@@ -5,7 +5,6 @@
 
 #include <ev.h>
 
-#include "common/buf.h"
 #include "common/config.h"
 #include "common/http_server.h"
 #include "producer/scheduler.h"
@@ -18,9 +17,11 @@ struct api {
 
 /*
  * Serves LISTEN: with PRODUCER_ROLES=api all routes, else the standing ones alone. `api` must
- * outlive the server. NULL with the reason.
+ * outlive the server. NULL, and logged, if it can't listen.
  */
-struct http_server *api_serve(struct ev_loop *loop, struct api *api, struct buf *error);
+struct http_server *api_serve(struct ev_loop *loop, struct api *api);
+/* Turns the loop until what was answered has left, a second at most. Takes NULL. */
+void api_finish(struct ev_loop *loop, struct http_server *server);
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 

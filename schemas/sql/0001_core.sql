@@ -256,7 +256,7 @@ CREATE TABLE call_events (
 CREATE INDEX call_events_call ON call_events (call_job_id) WHERE call_job_id IS NOT NULL;
 CREATE INDEX call_events_parked ON call_events (recorded_at) WHERE state = 'parked';
 CREATE INDEX call_events_parked_call ON call_events (provider_call_id) WHERE state = 'parked';
-CREATE INDEX call_events_parked_job ON call_events (job_id) WHERE state = 'parked';
+CREATE INDEX call_events_ready ON call_events (message) WHERE state = 'parked' AND call_job_id IS NOT NULL;
 
 CREATE TABLE applied_offsets (
 	topic     text NOT NULL,

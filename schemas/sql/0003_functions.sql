@@ -92,8 +92,18 @@ BEGIN
 	PERFORM pg_notify(TG_ARGV[0], '');
 	RETURN NULL;
 END $$;
-CREATE TRIGGER follow_ups_due AFTER INSERT ON follow_ups FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_due');
-CREATE TRIGGER leads_due AFTER INSERT ON leads FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_due');
+-- Not for a statement that added nothing: the sources' own passes must not wake the scheduler.
+CREATE FUNCTION notify_due() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM added) THEN
+		PERFORM pg_notify('carillon_due', '');
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER follow_ups_due AFTER INSERT ON follow_ups REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
+CREATE TRIGGER leads_due AFTER INSERT ON leads REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
 CREATE TRIGGER settings_changed AFTER INSERT OR UPDATE OR DELETE ON settings FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_rules FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER tenants_changed AFTER UPDATE ON tenants FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');

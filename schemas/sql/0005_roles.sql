@@ -14,6 +14,11 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- INSERT INTO follow_ups (...) works in psql as it is written.
+DO $$ BEGIN
+	EXECUTE format('ALTER DATABASE %I SET search_path = carillon, public', current_database());
+END $$;
+
 REVOKE ALL ON ALL TABLES IN SCHEMA carillon FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
 

@@ -5,7 +5,7 @@
 part_fuzz() {
 	local seconds=${1:-10} target targets=("${@:2}") source fresh seeds
 	local corpus=$ROOT/tests/fuzz/corpus
-	configure_and_build "$BUILD/fuzz" all -DCMAKE_C_COMPILER="$(clang_command)" \
+	configure_and_build "$BUILD/fuzz" fuzzers -DCMAKE_C_COMPILER="$(clang_command)" \
 		-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCARILLON_FUZZ=ON || return 1
 	if ((${#targets[@]} == 0)); then
 		for source in "$ROOT"/tests/fuzz/fuzz_*.c; do

@@ -49,9 +49,12 @@ def main() -> int:
     failures = 0
     tests = [((process,), path) for process in PROCESSES for path in sorted((ROOT / process / "sql").glob("*.sql"))]
     tests += [(PROCESSES, path) for path in sorted((ROOT / "common" / "sql").glob("*.sql"))]
+    tests += [((None,), path) for path in sorted((ROOT / "producer" / "sql" / "owner").glob("*.sql"))]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         for processes, path in tests:
-            problems = [problem_of(connection, f"carillon_{process}", path) for process in processes]
+            problems = [
+                problem_of(connection, f"carillon_{process}" if process else "none", path) for process in processes
+            ]
             if None in problems:
                 print(f"ok {path.relative_to(ROOT)}")
                 continue

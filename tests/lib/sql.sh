@@ -8,7 +8,7 @@ part_sql() {
 	throwaway_postgres || return 1
 	# shellcheck disable=SC2153
 	export PGHOST=127.0.0.1 PGPORT=$PG_PORT PGUSER=postgres PGPASSWORD=$PG_PASSWORD PGDATABASE=carillon
-	export DATABASE_URL=$PG_URL/carillon
+	export DATABASE_URL=$PG_URL/carillon CARILLON_ROOT=$ROOT
 	psql -X -q -d postgres -c 'create database carillon' || return 1
 
 	CHECKS_PASSED=0 CHECKS_FAILED=0

@@ -259,8 +259,8 @@ static inline void world_init(struct world *w, const char *test, const char *bat
 	buf_init(&errors, 4096);
 	buf_init(&url, 4096);
 	buf_init(&max, 100);
-	buf_addf(&url, "DATABASE_URL=postgresql://%s@%s:%s/%s", PQuser(w->db.admin),
-		 PQhost(w->db.admin), PQport(w->db.admin), w->db.name);
+	buf_addf(&url, "DATABASE_URL=postgresql://%s:%s@%s:%s/%s", PQuser(w->db.admin),
+		 PQpass(w->db.admin), PQhost(w->db.admin), PQport(w->db.admin), w->db.name);
 	buf_addf(&max, "RECORD_BATCH_MAX=%s", batch_max);
 	const char *environment[] = {url.data, max.data, "KAFKA_BROKERS=127.0.0.1:1",
 				     "TOPIC_PREFIX=test.", NULL};

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "producer/embedded_page.h"
+#include "common/embedded.h"
 #include "producer/phone_zones.h"
 
 #define COLUMN_MAX_BYTES (8 << 20)
