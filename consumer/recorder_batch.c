@@ -11,6 +11,7 @@
 #include "consumer/recorder_internal.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,6 @@ static void take_items(struct recorder *r)
 {
 	struct recorder_batch *b = &r->batch;
 	size_t bytes = 0;
-	const struct recorder_item *item = r->queue;
 
 	for (struct recorder_item *i = r->queue; i && b->n < r->limit; i = i->next) {
 		bytes += i->value_bytes;
@@ -119,16 +119,12 @@ static void take_items(struct recorder *r)
 			break;
 		if (!add_item(r, i))
 			break;
-		b->n++;
-	}
-	for (size_t i = 0; i < b->n; i++, item = item->next) {
-		struct recorder_position *p =
-			recorder_position_find(r, item->topic, item->partition);
-
+		struct recorder_position *p = recorder_position_find(r, i->topic, i->partition);
 		assert(p); /* others are dropped with their partition */
-		p->batch_end = item->offset + 1;
-		if (item->state != ITEM_GOOD)
-			recorder_rows_add_letter(&b->letters, r->topics[item->topic], item);
+		p->batch_end = i->offset + 1;
+		if (i->state != ITEM_GOOD)
+			recorder_rows_add_letter(&b->letters, r->topics[i->topic], i);
+		b->n++;
 	}
 	for (size_t i = 0; i < r->positions_count; i++) {
 		if (r->positions[i].batch_end >= 0)
@@ -200,9 +196,9 @@ static bool send_batch(struct recorder *r)
 		return false;
 	if (!pg_begin(r->pg, on_batch, r))
 		return false;
-	snprintf(longest_s, sizeof(longest_s), "%lld",
-		 (long long)(config_int(r->o.cfg, CONFIG_KEY_MAX_CALL_S) +
-			     config_int(r->o.cfg, CONFIG_KEY_MAX_CALL_GRACE_S)));
+	snprintf(longest_s, sizeof(longest_s), "%" PRId64,
+		 config_int(r->o.cfg, CONFIG_KEY_MAX_CALL_S) +
+			 config_int(r->o.cfg, CONFIG_KEY_MAX_CALL_GRACE_S));
 	if (b->offsets.n > 0)
 		add_stmt(r, CONSUMER_OFFSET_ADVANCE, OFFSET_COLUMNS, offsets);
 	if (b->letters.n > 0)

@@ -13,7 +13,7 @@
 #define COLUMN_MAX_BYTES (64u << 20)
 
 static const int event_ranks[] = {
-#define TABLE_ROW(NAME, text, rank, description) [EVENT_##NAME] = rank,
+#define TABLE_ROW(NAME, text, rank, description) [EVENT_##NAME] = (rank),
 #include "common/tbl/event_type.h"
 #undef TABLE_ROW
 };
@@ -78,6 +78,7 @@ static void add_int(struct recorder_rows *rows, size_t column, int64_t v)
 	pg_array_add_int(&rows->arrays[column], v);
 }
 
+/* NOLINTNEXTLINE(misc-redundant-expression): the names are two */
 static_assert(MSG_NO_INT == MSG_NO_TIME, "one word for an absent number");
 
 static void add_number(struct recorder_rows *rows, size_t column, int64_t v)

@@ -57,18 +57,18 @@ WITH served AS MATERIALIZED (
 	FROM picked p JOIN claimed c ON c.lane_id = p.lane_id
 	WHERE f.id = p.follow_up_id AND f.status || '' = 'pending'   -- by primary key, not by the partial index
 	RETURNING f.claim_id, p.*
-), opening AS (   -- once for the rows that share lane and zones
-	SELECT d.lane_id, d.zones, d.use_lead_window, next_opening(now(), d.lane_id,
-		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, (w.value ->> 'start')::time, (w.value ->> 'end')::time) AS opens_at
-	FROM (SELECT DISTINCT lane_id, zones, use_lead_window FROM checked
-		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d, settings w WHERE w.key = 'lead_window'
+), opening AS (   -- once for the rows that share lane, zones and hours
+	SELECT d.*, next_opening(now(), d.lane_id,
+		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, d.lead_start, d.lead_end) AS opens_at
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end FROM checked
+		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d
 ), held AS (
 	UPDATE follow_ups f SET
 		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
 		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END,
-		gate = CASE WHEN h.hold = 'lead_window' AND h.opens_at IS NULL THEN 'no_common_window' ELSE h.hold END,
+		gate = hold_gate(h.hold, h.opens_at),
 		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until)
-	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window)
+	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end)
 		WHERE k.hold IS NOT NULL) h
 	WHERE f.id = h.follow_up_id AND f.status || '' = 'pending'
 	RETURNING f.gate, f.status

@@ -28,17 +28,17 @@ WITH stale AS MATERIALIZED (
 	WHERE k.hold IS NULL AND f.id = k.follow_up_id AND f.status || '' = 'queued' AND f.job_id = k.job_id
 	RETURNING f.claim_id, k.*
 ), opening AS (
-	SELECT d.lane_id, d.zones, d.use_lead_window, next_opening(now(), d.lane_id,
-		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, (w.value ->> 'start')::time, (w.value ->> 'end')::time) AS opens_at
-	FROM (SELECT DISTINCT lane_id, zones, use_lead_window FROM checked
-		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d, settings w WHERE w.key = 'lead_window'
+	SELECT d.*, next_opening(now(), d.lane_id,
+		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, d.lead_start, d.lead_end) AS opens_at
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end FROM checked
+		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d
 ), held AS (
 	UPDATE follow_ups f SET
 		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
-		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END, gate = h.hold,
+		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END, gate = hold_gate(h.hold, h.opens_at),
 		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until),
 		job_id = NULL, claim_id = NULL, lease_until = NULL
-	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window)
+	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end)
 		WHERE k.hold IS NOT NULL) h
 	WHERE f.id = h.follow_up_id AND f.status || '' = 'queued'
 	RETURNING f.gate, f.status

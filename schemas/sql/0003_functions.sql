@@ -31,8 +31,8 @@ $$;
 
 CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE sql STABLE AS $$
 	SELECT CASE WHEN own_zone IS NULL OR own_zone = '' THEN
-			(SELECT coalesce(array_agg(name), '{}') FROM unnest(carillon.phone_zone_names(e164)) name
-			 WHERE EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = name))
+			(SELECT CASE WHEN bool_and(t.name IS NOT NULL) THEN array_agg(z.zone) ELSE '{}' END   -- one unknown: closed
+			 FROM unnest(carillon.phone_zone_names(e164)) z (zone) LEFT JOIN carillon.time_zones t ON t.name = z.zone)
 		WHEN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = own_zone) THEN ARRAY[own_zone]
 		ELSE '{}' END
 $$;

@@ -53,12 +53,13 @@ CREATE FUNCTION follow_up_gates(at timestamptz) RETURNS TABLE (
 	attempts integer, due_at timestamptz, use_lead_window boolean, breaker_until timestamptz, live_job_id uuid,
 	no_phone boolean, number boolean, closed_stage boolean, suppressed boolean, stopped boolean, lane boolean, paused boolean,
 	credentials boolean, breaker boolean, "day" boolean, holiday boolean, "window" boolean, zone boolean, lead_window boolean,
-	is_live boolean, cap boolean, dial_by timestamptz, hold text)
+	is_live boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time, hold text)
 LANGUAGE sql STABLE AS $$
 	SELECT f.id, f.tenant_id, f.lane_id, f.lead_id, a.id, a.name, a.provider, f.kind, l.phone_e164, z.zones, l.first_name,
 		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, f.attempts, f.due_at, n.use_lead_window, a.breaker_until,
 		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, lg.stopped, lg.lane, l.paused, g.credentials, g.breaker,
 		lg."day", lg.holiday, lg."window", g.zone, w.lead_window, g.is_live, g.cap, least(lg.closes_at, w.closes_at),
+		p.w_start, p.w_end,
 		CASE WHEN g.no_phone THEN 'no_phone' WHEN g.number THEN 'number' WHEN g.closed_stage THEN 'stage'
 			WHEN g.suppressed THEN 'suppressed' WHEN lg.stopped THEN 'stopped' WHEN lg.lane THEN 'lane' WHEN l.paused THEN 'paused'
 			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN lg."day" THEN 'day'
@@ -77,14 +78,14 @@ LANGUAGE sql STABLE AS $$
 		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR n.time_zone IS NULL
 			OR (SELECT value FROM carillon.settings WHERE key = 'unknown_zone') IS DISTINCT FROM '"lane"' THEN l.zones
 			ELSE ARRAY[n.time_zone] END AS zones OFFSET 0) z
+	CROSS JOIN LATERAL (SELECT CASE WHEN l.zones = '{}' THEN greatest('10:00', s.w_start) ELSE s.w_start END AS w_start,
+			CASE WHEN l.zones = '{}' THEN least('17:00', s.w_end) ELSE s.w_end END AS w_end
+		FROM (SELECT (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') AS w_start,
+			(SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') AS w_end) s OFFSET 0) p
 	CROSS JOIN LATERAL (SELECT
 		coalesce(bool_or(NOT carillon.in_window((at AT TIME ZONE name)::time, p.w_start, p.w_end)), false) AS lead_window,
 		min(carillon.window_close(at AT TIME ZONE name, p.w_start, p.w_end, name)) AS closes_at
-		FROM (SELECT CASE WHEN l.zones = '{}' THEN greatest('10:00', s.w_start) ELSE s.w_start END AS w_start,
-				CASE WHEN l.zones = '{}' THEN least('17:00', s.w_end) ELSE s.w_end END AS w_end
-			FROM (SELECT (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') AS w_start,
-				(SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') AS w_end) s OFFSET 0) p
-		CROSS JOIN unnest(CASE WHEN n.use_lead_window THEN z.zones ELSE '{}' END) name OFFSET 0) w
+		FROM unnest(CASE WHEN n.use_lead_window THEN z.zones ELSE '{}' END) name OFFSET 0) w
 	CROSS JOIN LATERAL (SELECT
 		coalesce(l.phone, '') = '' AS no_phone,
 		l.phone_e164 IS NULL OR NOT carillon.number_is_dialable(l.phone_e164) AS number,
@@ -135,6 +136,11 @@ CREATE FUNCTION hold_is_final(hold text) RETURNS boolean LANGUAGE sql IMMUTABLE 
 	SELECT hold IN ('no_phone', 'number', 'stage', 'suppressed')
 $$;
 
+-- What is written of a hold: a window that no common hour of lane and zones ever opens has a name of its own.
+CREATE FUNCTION hold_gate(hold text, opens_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN hold = 'lead_window' AND opens_at IS NULL THEN 'no_common_window' ELSE hold END
+$$;
+
 -- For people and the API: every gate of one follow-up with its verdict, the facts used and when it opens.
 CREATE FUNCTION gates(the_follow_up bigint, at timestamptz)
 RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGUAGE sql STABLE AS $$
@@ -146,9 +152,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 	FROM carillon.follow_up_gates(at) g
 	JOIN carillon.lanes n ON n.id = g.lane_id
 	JOIN carillon.leads l ON l.id = g.lead_id
-	CROSS JOIN (SELECT (value ->> 'start')::time AS w_start, (value ->> 'end')::time AS w_end
-		FROM carillon.settings WHERE key = 'lead_window') w
-	CROSS JOIN LATERAL (SELECT carillon.next_opening(at, g.lane_id, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, w.w_start, w.w_end) AS opening) o
+	CROSS JOIN LATERAL (SELECT carillon.next_opening(at, g.lane_id, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, g.lead_start, g.lead_end) AS opening) o
 	CROSS JOIN LATERAL (VALUES
 		(1, 'no_phone', g.no_phone, jsonb_build_object('phone_given', coalesce(l.phone, '') <> '')),
 		(2, 'number', g.number, jsonb_build_object('e164', g.phone)),
@@ -163,7 +167,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(11, 'holiday', g.holiday, jsonb_build_object('holiday', g.holiday)),
 		(12, 'window', g."window", jsonb_build_object('start', n.window_start, 'end', n.window_end, 'time_zone', n.time_zone)),
 		(13, 'zone', g.zone, jsonb_build_object('time_zone', l.time_zone, 'zones', to_jsonb(g.zones))),
-		(14, 'lead_window', g.lead_window, jsonb_build_object('start', w.w_start, 'end', w.w_end, 'zones', to_jsonb(g.zones), 'used', g.use_lead_window)),
+		(14, 'lead_window', g.lead_window, jsonb_build_object('start', g.lead_start, 'end', g.lead_end, 'zones', to_jsonb(g.zones), 'used', g.use_lead_window)),
 		(15, 'no_common_window', o.opening IS NULL AND NOT g.zone, jsonb_build_object('days_searched', 14)),
 		(16, 'live', g.is_live, jsonb_build_object('job_id', g.live_job_id)),
 		(17, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d))

@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Least privilege: exactly these rights on tables, columns and functions, and what they mean in use.
+BEGIN;
+\ir lib/fixture.psql
+SELECT plan(47);
+
+-- ---- Every table right of every role, and no other -------------------------------------------------------------------
+
+CREATE TEMP TABLE rights AS
+SELECT substr(r.rolname, 10) COLLATE "default" AS role, string_agg(p.letter, '' ORDER BY p.n) AS rights, c.relname AS "table"
+FROM pg_class c CROSS JOIN pg_roles r
+CROSS JOIN (VALUES (1, 'r', 'SELECT'), (2, 'a', 'INSERT'), (3, 'w', 'UPDATE'), (4, 'd', 'DELETE'), (5, 'D', 'TRUNCATE'),
+	(6, 'x', 'REFERENCES'), (7, 't', 'TRIGGER')) p (n, letter, privilege)
+WHERE c.relnamespace = 'carillon'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly')
+AND has_table_privilege(r.oid, c.oid, p.privilege)
+GROUP BY 1, 3;
+
+CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
+	('webhook', 'r', 'accounts outcome_rules'),
+	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue suppressions outcome_rules settings'),
+	('producer', 'ra', 'transitions'),
+	('producer', 'rw', 'calls call_events dead_letters'),
+	('producer', 'rwd', 'live'),
+	('producer', 'r', 'call_reports applied_offsets time_zones phone_zones schema_migrations'),
+	('consumer', 'r', 'tenants lanes holidays settings outcome_rules accounts time_zones phone_zones schema_migrations claims'),
+	('consumer', 'rw', 'leads follow_ups'),
+	('consumer', 'raw', 'calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
+	('consumer', 'rawd', 'live'),
+	('consumer', 'ra', 'transitions'),
+	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls live call_events call_reports redial_queue suppressions'
+		' outcome_rules settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations');
+
+SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),
+	format('SELECT t, rights FROM wanted, string_to_table(tables, '' '') t WHERE role = %L', role),
+	role || ' has these rights to tables, and no other')
+FROM (VALUES ('webhook'), ('producer'), ('consumer'), ('readonly')) v (role);
+
+-- ---- Columns: rights that the table's do not tell -----------------------------------------------------------------------
+
+CREATE TEMP TABLE column_rights AS
+SELECT substr(r.rolname, 10) COLLATE "default" AS role, p.privilege, c.relname::text COLLATE "default" AS "table", a.attname::text COLLATE "default" AS "column"
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped CROSS JOIN pg_roles r
+CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('REFERENCES')) p (privilege)
+WHERE c.relnamespace = 'carillon'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly')
+AND has_column_privilege(r.oid, c.oid, a.attnum, p.privilege) AND NOT has_table_privilege(r.oid, c.oid, p.privilege);
+
+SELECT results_eq('SELECT * FROM column_rights WHERE role <> ''readonly'' ORDER BY 4', $$VALUES
+	('consumer', 'UPDATE', 'accounts', 'breaker_reason'), ('consumer', 'UPDATE', 'accounts', 'breaker_until')$$,
+	'of the processes, the consumer alone has a right to single columns: the breaker''s');
+SELECT set_eq('SELECT privilege, "table", "column" FROM column_rights WHERE role = ''readonly''',
+	$$SELECT 'SELECT' AS privilege, 'accounts' AS "table", attname::text AS "column" FROM pg_attribute
+		WHERE attrelid = 'carillon.accounts'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'credentials'$$,
+	'people who look see all of an account but its credentials');
+
+-- ---- Functions, schema, the world ------------------------------------------------------------------------------------------
+
+CREATE TEMP TABLE functions AS
+SELECT p.oid, p.proname::text AS name, p.prorettype = 'trigger'::regtype AS is_trigger FROM pg_proc p WHERE p.pronamespace = 'carillon'::regnamespace;
+SELECT cmp_ok(count(*), '>', 15::bigint, 'there are functions') FROM functions;
+SELECT is_empty('SELECT name FROM functions WHERE has_function_privilege(''carillon_webhook'', oid, ''EXECUTE'')',
+	'the webhook may call none of them');
+SELECT is_empty(format('SELECT name FROM functions WHERE NOT is_trigger AND name <> ''note_migration'' AND NOT has_function_privilege(%L, oid, ''EXECUTE'')', role),
+	role || ' may call those of the schema')
+FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_readonly')) v (role);
+SELECT is_empty($$SELECT name FROM functions JOIN pg_proc USING (oid) WHERE prosecdef$$, 'no function lends its owner''s rights');
+SELECT is_empty($$SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'carillon'::regnamespace AND a.grantee = 0$$,
+	'everybody else has no right to a table');
+SELECT is_empty($$SELECT p.proname FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+	WHERE p.pronamespace = 'carillon'::regnamespace AND a.grantee = 0$$, 'nor to a function');
+SELECT schema_privs_are('carillon', role::name, '{USAGE}', role || ' uses the schema and makes nothing in it')
+FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_webhook'), ('carillon_readonly')) v (role);
+SELECT is_empty($$SELECT rolname FROM pg_roles WHERE rolname LIKE 'carillon\_%' AND rolname IN ('carillon_producer', 'carillon_consumer',
+	'carillon_webhook', 'carillon_readonly') AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolcanlogin OR rolbypassrls)$$,
+	'the group roles have no power of their own and no login');
+
+-- ---- In use ------------------------------------------------------------------------------------------------------------------
+
+SELECT fx.lane('follow_ups') AS lane \gset
+SELECT fx.follow_up(fx.lead(), :lane) AS f \gset
+
+-- Runs as the role; answers with the SQLSTATE, or `works`.
+CREATE FUNCTION fx.as_role(role text, command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text := 'works';
+BEGIN
+	EXECUTE format('SET LOCAL ROLE carillon_%s', role);
+	BEGIN
+		EXECUTE command;
+		RAISE SQLSTATE 'FX000';
+	EXCEPTION WHEN SQLSTATE 'FX000' THEN
+		NULL;
+	WHEN OTHERS THEN
+		state := SQLSTATE;
+	END;
+	RESET ROLE;
+	RETURN state;
+END $$;
+
+\set webhook_rules `cat :'root'/webhook/sql/outcome_rules.sql`
+\set accounts `cat :'root'/common/sql/accounts.sql`
+SELECT is(fx.as_role(role, command), expected, format('%s: %s', role, what))
+FROM (VALUES
+	('webhook', :'webhook_rules', 'works', 'reads the rules'),
+	('webhook', :'accounts', 'works', 'reads the accounts'),
+	('webhook', 'SELECT FROM carillon.leads', '42501', 'no leads'),
+	('webhook', 'SELECT FROM carillon.calls', '42501', 'no calls'),
+	('webhook', 'SELECT FROM carillon.settings', '42501', 'no settings'),
+	('webhook', 'SELECT FROM carillon.suppressions', '42501', 'no numbers'),
+	('webhook', 'INSERT INTO carillon.outcome_rules (outcome, action) VALUES (''X'', ''stop'')', '42501', 'no new rule'),
+	('webhook', 'UPDATE carillon.accounts SET active = active', '42501', 'no change of an account'),
+	('webhook', 'SELECT carillon.normalize_phone(''1'')', '42501', 'no function'),
+	('webhook', 'CREATE TABLE carillon.mine ()', '42501', 'no table of its own'),
+	('producer', 'INSERT INTO leads (phone) VALUES (''+12125550101'')', 'works', 'makes a lead, triggers and all'),
+	('producer', format('INSERT INTO follow_ups (lead_id, due_at, status) SELECT lead_id, now(), ''pending'' FROM follow_ups WHERE id = %s', :f), 'works',
+		'makes a follow-up'),
+	('producer', 'UPDATE lanes SET active = false', 'works', 'changes a lane'),
+	('producer', format('SELECT * FROM gates(%s, now())', :f), 'works', 'explains'),
+	('producer', 'INSERT INTO calls (job_id) VALUES (gen_random_uuid())', '42501', 'does not dial'),
+	('producer', 'DELETE FROM transitions', '42501', 'history stays'),
+	('consumer', 'UPDATE leads SET paused = NOT paused', 'works', 'changes a lead, triggers and all'),
+	('consumer', 'UPDATE accounts SET breaker_until = now()', 'works', 'opens a breaker'),
+	('consumer', 'UPDATE accounts SET credentials = NULL', '42501', 'leaves credentials alone'),
+	('consumer', 'INSERT INTO follow_ups (lead_id) SELECT id FROM leads', '42501', 'makes no follow-ups'),
+	('consumer', 'DELETE FROM calls', '42501', 'the ledger stays'),
+	('consumer', 'DELETE FROM leads', '42501', 'leads stay'),
+	('consumer', 'UPDATE settings SET value = ''false''', '42501', 'does not start what was stopped'),
+	('consumer', 'UPDATE tenants SET stopped_at = NULL', '42501', 'nor a tenant'),
+	('readonly', format('SELECT * FROM gates(%s, now())', :f), 'works', 'explains'),
+	('readonly', 'SELECT name FROM accounts', 'works', 'sees accounts'),
+	('readonly', 'SELECT credentials FROM accounts', '42501', 'sees no credentials'),
+	('readonly', 'UPDATE leads SET paused = true', '42501', 'changes nothing')) v (role, command, expected, what);
+
+SELECT * FROM finish();
+ROLLBACK;
