@@ -57,6 +57,12 @@ static void on_schema(void *arg, int32_t id, bool known)
 		recorder_schema_resolved(c->recorder, id, known);
 }
 
+static void on_registry_error(void *arg, const char *reason)
+{
+	(void)arg;
+	log_warn("registry.trouble", LOG_STR("error", reason));
+}
+
 static bool start_registry(struct consumer *c)
 {
 	const struct config *cfg = c->process.cfg;
@@ -79,6 +85,7 @@ static bool start_registry(struct consumer *c)
 		.http = c->registry_http,
 		.codec = c->codec,
 		.on_resolved = on_schema,
+		.on_error = on_registry_error,
 		.arg = c,
 	};
 	c->registry = schema_registry_new(c->process.loop, &ro);

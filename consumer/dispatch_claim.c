@@ -187,6 +187,15 @@ static void refuse_result(struct dispatcher *d, struct job *j, const struct pg_e
 		dispatch_written(d, j);
 }
 
+/* What was to be written is to be written still. */
+static void return_results(struct dispatcher *d)
+{
+	for (struct job *j = d->pool.lists[JOB_REPORTING]; j; j = j->next)
+		j->writing = false;
+	if (d->batch_results > 0)
+		d->result_since_ms = clock_boot_ms(d->o.clock);
+}
+
 static void results_not_written(struct dispatcher *d, const struct pg_error *e)
 {
 	struct job *j, *next;
@@ -194,16 +203,18 @@ static void results_not_written(struct dispatcher *d, const struct pg_error *e)
 
 	for (j = d->pool.lists[JOB_REPORTING]; j; j = next) {
 		next = j->next;
-		if (!j->writing)
-			continue;
-		j->writing = false;
-		if (refused && d->batch_results == 1 && d->batch_claims == 0)
+		if (j->writing && refused && d->batch_results == 1 && d->batch_claims == 0)
 			refuse_result(d, j, e);
 	}
 	if (refused && (d->batch_results > 1 || d->batch_claims > 0))
 		d->singly = d->batch_results;
-	if (d->batch_results > 0)
-		d->result_since_ms = clock_boot_ms(d->o.clock);
+	return_results(d);
+}
+
+static void wait_a_while(struct dispatcher *d)
+{
+	d->not_before_ms = clock_boot_ms(d->o.clock) +
+			   clock_backoff_ms(d->o.clock, d->errors++, RETRY_BASE_MS, RETRY_MAX_MS);
 }
 
 static void take_failure(struct dispatcher *d, const struct pg_error *e)
@@ -216,9 +227,7 @@ static void take_failure(struct dispatcher *d, const struct pg_error *e)
 	log_warn("claim.failed", LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message),
 		 LOG_INT("claims", d->batch_claims), LOG_INT("results", d->batch_results));
 	if (d->singly == 0 || pg_error_is_transient(e))
-		d->not_before_ms =
-			clock_boot_ms(d->o.clock) +
-			clock_backoff_ms(d->o.clock, d->errors++, RETRY_BASE_MS, RETRY_MAX_MS);
+		wait_a_while(d);
 }
 
 static void on_batch(void *arg, const struct pg_batch_result *b)
@@ -346,7 +355,8 @@ static bool results_are_due(const struct dispatcher *d)
 	       clock_boot_ms(d->o.clock) - d->result_since_ms >= RESULT_LINGER_MS;
 }
 
-static void add_claim(struct dispatcher *d)
+/* False: nothing is sent, because a parameter passed its bound or there is no memory. */
+static bool send_batch(struct dispatcher *d)
 {
 	struct claim_params *c = &d->claim;
 	const char *jobs = pg_array_finish(&c->job_array);
@@ -355,11 +365,21 @@ static void add_claim(struct dispatcher *d)
 	const char *stamp[] = {jobs, d->o.worker, pg_array_finish(&c->account_array),
 			       pg_array_finish(&c->fingerprint_array)};
 	const char *mine[] = {pg_array_finish(&c->lost_array), d->o.worker};
+	const char *const *results = result_batch_params(&d->results);
 
-	pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
-	pg_add(d->pg, CONSUMER_STAMP_CALLS, sizeof(stamp) / sizeof(stamp[0]), stamp);
-	if (c->lost > 0)
-		pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
+	if (!jobs || !claim[1] || !stamp[2] || !stamp[3] || !mine[0] || !results ||
+	    !pg_begin(d->pg, on_batch, d))
+		return false;
+	if (d->batch_results > 0)
+		pg_add(d->pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, results);
+	if (d->batch_claims > 0) {
+		pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
+		pg_add(d->pg, CONSUMER_STAMP_CALLS, sizeof(stamp) / sizeof(stamp[0]), stamp);
+		if (c->lost > 0)
+			pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
+	}
+	pg_commit(d->pg);
+	return true;
 }
 
 void dispatch_claim_pump(struct dispatcher *d)
@@ -370,21 +390,17 @@ void dispatch_claim_pump(struct dispatcher *d)
 		return;
 	if (d->result_since_ms == 0)
 		d->singly = 0;
-	size_t claims = take_claims(d, claimable(d));
-	if (claims == 0 && !results_are_due(d))
+	d->batch_claims = take_claims(d, claimable(d));
+	if (d->batch_claims == 0 && !results_are_due(d))
 		return;
-	if (!pg_begin(d->pg, on_batch, d)) {
-		return_claims(d, false);
-		return;
-	}
-	d->batch_out = true;
-	d->batch_claims = claims;
-	d->batch_sent_ms = now_ms;
 	d->batch_results = take_results(d, d->singly > 0 ? 1 : d->batch_max);
-	if (d->batch_results > 0)
-		pg_add(d->pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS,
-		       result_batch_params(&d->results));
-	if (claims > 0)
-		add_claim(d);
-	pg_commit(d->pg);
+	d->batch_sent_ms = now_ms;
+	d->batch_out = send_batch(d);
+	if (!d->batch_out) {
+		log_error("claim.not_sent", LOG_INT("claims", d->batch_claims),
+			  LOG_INT("results", d->batch_results));
+		return_claims(d, false);
+		return_results(d);
+		wait_a_while(d);
+	}
 }

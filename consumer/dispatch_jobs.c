@@ -135,6 +135,7 @@ bool job_pool_is_shared(const struct job_pool *p, int64_t now_ms)
 
 /* ---- Marks ---- */
 
+/* NULL without memory. */
 static struct job_partition *partition_of(struct job_pool *p, int32_t id)
 {
 	struct job_partition *part = NULL;
@@ -144,7 +145,7 @@ static struct job_partition *partition_of(struct job_pool *p, int32_t id)
 		return part;
 	part = calloc(1, sizeof(*part));
 	if (!part)
-		abort();
+		return NULL;
 	part->id = id;
 	part->stuck_at = -1;
 	HASH_ADD(hh, p->partitions, id, sizeof(part->id), part);
@@ -177,6 +178,8 @@ bool job_pool_skip(struct job_pool *p, int32_t partition, int64_t offset, int64_
 {
 	struct job_partition *part = partition_of(p, partition);
 
+	if (!part)
+		return false;
 	part->next = offset + 1;
 	*ret_next = part->next;
 	return !part->undecided;
@@ -206,11 +209,12 @@ void job_pool_revoke(struct job_pool *p, int32_t partition)
 struct job *job_take(struct job_pool *p, enum job_state state, int32_t partition, int64_t offset)
 {
 	struct job *j = p->lists[JOB_FREE];
+	struct job_partition *part = j ? partition_of(p, partition) : NULL;
 
-	if (!j)
+	if (!part)
 		return NULL;
 	job_move(p, j, state);
-	j->partition = partition_of(p, partition);
+	j->partition = part;
 	j->partition->next = offset + 1;
 	j->offset = offset;
 	DL_APPEND2(j->partition->undecided, j, mark_prev, mark_next);

@@ -110,7 +110,7 @@ struct job_pool {
 bool job_pool_init(struct job_pool *p, size_t n, struct dispatcher *d);
 void job_pool_release(struct job_pool *p);
 
-/* A free job for a message of this place, moved to `state`; NULL if there is none. */
+/* A free job for a message of this place, moved to `state`; NULL if there is none, or no memory. */
 struct job *job_take(struct job_pool *p, enum job_state state, int32_t partition, int64_t offset);
 /* The only way to change a state. */
 void job_move(struct job_pool *p, struct job *j, enum job_state state);

@@ -16,11 +16,11 @@
 #include "common/metrics.h"
 #include "consumer_sql.h"
 
-#define GROUP_ID "carillon-dispatch"
 #define JOBS_PER_SLOT 8
 #define JOBS_EXTRA_MAX 16384
 #define DEAD_LETTERS_AT_ONCE 16
 #define SCHEMA_WAIT_MS 30000
+#define NO_MEMORY_WAIT_MS 250
 #define TICK_S 0.25 /* what failed is tried again */
 #define LINGER_S 0.01
 #define STOP_MARGIN_MS 10000
@@ -63,7 +63,7 @@ static bool can_read(const struct dispatcher *d)
 static bool can_read_on(const struct dispatcher *d)
 {
 	return can_read(d) && d->pool.counts[JOB_FREE] >= d->pool.n / 8 &&
-	       d->schema_wait_since_ms == 0;
+	       d->schema_wait_since_ms == 0 && clock_boot_ms(d->o.clock) >= d->read_again_ms;
 }
 
 /* ---- Dead letters ---- */
@@ -89,14 +89,11 @@ static void on_dead_letter(struct delivery *delivery, const char *error)
 	job_free(&d->pool, j);
 }
 
-/* Keeps the bytes, one after the other: topic name and offsets are kept anyway. */
-static bool keep_bytes(struct job *j, const rd_kafka_message_t *m, const char *reason)
+/* Keeps the bytes in `at`, one after the other: topic name and offsets are kept anyway. */
+static void keep_bytes(struct job *j, const rd_kafka_message_t *m, const char *reason, char *at)
 {
 	size_t reason_bytes = strlen(reason) + 1;
-	char *at = malloc(m->len + m->key_len + reason_bytes);
 
-	if (!at)
-		return false;
 	j->dead_bytes = at;
 	dead_letter_of(m, at, &j->dead);
 	memcpy(at, reason, reason_bytes);
@@ -107,17 +104,19 @@ static bool keep_bytes(struct job *j, const rd_kafka_message_t *m, const char *r
 	if (m->key)
 		j->dead.key = memcpy(at, m->key, m->key_len);
 	j->dead.topic = topic(j->d);
-	return true;
 }
 
+/* False without memory. */
 static bool take_dead_letter(struct dispatcher *d, const rd_kafka_message_t *m, const char *reason)
 {
-	struct job *j = job_take(&d->pool, JOB_DEAD, m->partition, m->offset);
+	char *bytes = malloc(m->len + m->key_len + strlen(reason) + 1);
+	struct job *j = bytes ? job_take(&d->pool, JOB_DEAD, m->partition, m->offset) : NULL;
 
-	if (!j)
+	if (!j) {
+		free(bytes);
 		return false;
-	if (!keep_bytes(j, m, reason))
-		abort(); /* a message must neither be lost nor block the others */
+	}
+	keep_bytes(j, m, reason, bytes);
 	j->delivery.done = on_dead_letter;
 	send_dead_letter(d, j);
 	return true;
@@ -143,7 +142,8 @@ static bool has_too_many(const struct dispatcher *d, const struct account_use *u
 	return use && use->waiting > d->pool.n / 2 && job_pool_is_shared(&d->pool, now_ms);
 }
 
-static void take_job(struct dispatcher *d, const struct msg_dispatch_requested *r,
+/* False without memory. */
+static bool take_job(struct dispatcher *d, const struct msg_dispatch_requested *r,
 		     const rd_kafka_message_t *m)
 {
 	int64_t now_ms = clock_boot_ms(d->o.clock);
@@ -154,10 +154,11 @@ static void take_job(struct dispatcher *d, const struct msg_dispatch_requested *
 	if (job_find(&d->pool, r->job_id)) {
 		metric_add(METRIC_JOBS, "repeated", 1);
 		skip(d, m);
-		return;
+		return true;
 	}
 	j = job_take(&d->pool, JOB_WAITING, m->partition, m->offset);
-	assert(j); /* can_read() */
+	if (!j)
+		return false;
 	job_identify(&d->pool, j, r->job_id);
 	job_set_use(&d->pool, j, r->account, now_ms);
 	snprintf(j->follow_up_id, sizeof(j->follow_up_id), "%s", r->follow_up_id);
@@ -173,6 +174,7 @@ static void take_job(struct dispatcher *d, const struct msg_dispatch_requested *
 		dispatch_decided(d, j);
 		job_free(&d->pool, j);
 	}
+	return true;
 }
 
 /* True: the message waits for the registry's word on its schema. */
@@ -199,6 +201,17 @@ void dispatcher_schema_resolved(struct dispatcher *d, int32_t id, bool known)
 	d->schema_refused = !known;
 }
 
+/* The message is offered again: at once when there is room, or after a while without memory. */
+static bool refuse_message(struct dispatcher *d, bool no_memory)
+{
+	d->stalled = true;
+	if (no_memory) {
+		d->read_again_ms = clock_boot_ms(d->o.clock) + NO_MEMORY_WAIT_MS;
+		log_error("dispatch.no_memory");
+	}
+	return false;
+}
+
 static bool on_message(void *arg, const rd_kafka_message_t *m)
 {
 	struct dispatcher *d = arg;
@@ -207,29 +220,25 @@ static bool on_message(void *arg, const rd_kafka_message_t *m)
 	struct msg msg;
 	int32_t schema_id = 0;
 
-	d->stalled = !can_read(d);
-	if (d->stalled)
-		return false;
+	if (!can_read(d))
+		return refuse_message(d, false);
 	buf_init_fixed(&reason, text, sizeof(text));
 	switch (msg_decode(d->o.codec, MSG_DISPATCH_REQUESTED, m->payload, m->len, &msg, &schema_id,
 			   &reason)) {
 	case MSG_DECODED:
 		if (!job_is_valid(&msg.requested, &reason))
 			break;
-		take_job(d, &msg.requested, m);
-		return true;
+		return take_job(d, &msg.requested, m) || refuse_message(d, true);
 	case MSG_UNKNOWN_SCHEMA:
-		d->stalled = wait_for_schema(d, schema_id);
-		if (d->stalled)
-			return false;
+		if (wait_for_schema(d, schema_id))
+			return refuse_message(d, false);
 		buf_clear(&reason);
 		buf_addf(&reason, "unknown schema id %d", (int)schema_id);
 		break;
 	case MSG_MALFORMED:
 		break;
 	}
-	d->stalled = !take_dead_letter(d, m, text);
-	return !d->stalled;
+	return take_dead_letter(d, m, text) || refuse_message(d, true);
 }
 
 static bool on_assign(void *arg, struct kafka_partition *parts, size_t n)
@@ -351,6 +360,7 @@ static void set_limits(struct dispatcher *d)
 	d->margin_ms = config_int(cfg, CONFIG_KEY_LEASE_MARGIN_S) * 1000;
 	d->post_timeout_ms = config_int(cfg, CONFIG_KEY_PROVIDER_TIMEOUT_S) * 1000;
 	d->max_call_s = config_int(cfg, CONFIG_KEY_MAX_CALL_S);
+	kafka_group(cfg, "dispatch", d->group);
 }
 
 static void start_watchers(struct dispatcher *d)
@@ -391,7 +401,7 @@ static bool connect_all(struct dispatcher *d, struct buf *error)
 		.settings = {.brokers = config_str(cfg, CONFIG_KEY_KAFKA_BROKERS),
 			     .properties_file = config_str(cfg, CONFIG_KEY_KAFKA_PROPERTIES),
 			     .client_id = d->o.worker},
-		.group_id = GROUP_ID,
+		.group_id = d->group,
 		.group_instance_id = config_is_set(cfg, CONFIG_KEY_WORKER_NAME)
 					     ? config_str(cfg, CONFIG_KEY_WORKER_NAME)
 					     : NULL,

@@ -9,6 +9,7 @@
 #include "common/pg.h"
 #include "consumer/dispatch_jobs.h"
 #include "consumer/dispatcher.h"
+#include "consumer/kafka_group.h"
 #include "consumer/result_batch.h"
 
 struct claim_params {
@@ -25,6 +26,7 @@ struct dispatcher {
 	struct http_client *http;
 	struct kafka_consumer *kafka;
 	struct job_pool pool;
+	char group[KAFKA_GROUP_BYTES];
 	size_t slots;
 	size_t batch_max;
 	int64_t lease_ms, margin_ms, post_timeout_ms, max_call_s;
@@ -34,6 +36,7 @@ struct dispatcher {
 	ev_timer linger; /* results wait a moment for a claim to go with */
 	ev_timer ticker; /* what has to be tried again */
 	bool stalled;	 /* on_message said no */
+	int64_t read_again_ms; /* boot clock: there was no memory for a message */
 	enum { PG_SEEN_NOT_YET, PG_SEEN_UP, PG_SEEN_DOWN } pg_seen; /* what was logged last */
 	int64_t schema_wait_since_ms; /* boot clock; 0: no message waits for its schema */
 	int32_t schema_wait_id;

@@ -97,10 +97,11 @@ static void note(struct lookup_target *t, json_t *row, const struct found_call *
 static void take_row(struct lookup *l, json_t *row, struct found_call *f)
 {
 	found_call_init(f);
-	if (!l->o.adapter->read_row(row, f))
-		return;
+	bool readable = l->o.adapter->read_row(row, f);
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (reconcile_matches(l->o.adapter, t->check, f, l->o.now))
+		if (!readable || reconcile_is_doubtful(t->check, f, l->o.now))
+			t->doubtful = true;
+		if (readable && reconcile_matches(l->o.adapter, t->check, f, l->o.now))
 			note(t, row, f);
 	}
 }
@@ -177,7 +178,7 @@ static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 static void finish(struct lookup *l, bool complete)
 {
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (t->seen == SEEN_NOTHING && complete)
+		if (t->seen == SEEN_NOTHING && complete && !t->doubtful)
 			t->seen = SEEN_ABSENT;
 		t->same_account = strcmp(t->check->fingerprint, l->fingerprint) == 0;
 	}

@@ -19,6 +19,7 @@ struct lookup_target {
 	enum seen seen;
 	json_t *row; /* of SEEN_CALL; owned */
 	char found_id[PROVIDER_CALL_ID_BYTES];
+	bool doubtful;	   /* there are rows of which nobody can say that they are another's */
 	bool same_account; /* asked with the credentials that the call was posted with */
 	struct lookup_target *next;
 };

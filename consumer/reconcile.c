@@ -85,6 +85,14 @@ int64_t reconcile_deadline(const struct reconcile_policy *p, const struct adapte
 	return c->claimed_at + wait;
 }
 
+/* To its number, and not made before it. */
+static bool fits(const struct check *c, const struct found_call *f, int64_t now)
+{
+	return f->phone[0] && strcmp(c->phone, f->phone) == 0 &&
+	       (f->created_at == MSG_NO_TIME || (f->created_at >= c->claimed_at - PHONE_EARLY_MS &&
+						 f->created_at <= now + PHONE_LATE_MS));
+}
+
 bool reconcile_matches(const struct adapter *ad, const struct check *c, const struct found_call *f,
 		       int64_t now)
 {
@@ -95,9 +103,12 @@ bool reconcile_matches(const struct adapter *ad, const struct check *c, const st
 	/* Where the id comes back, a row without it is not ours. */
 	if (!ad->rows_from_end)
 		return false;
-	return f->phone[0] && strcmp(c->phone, f->phone) == 0 && f->created_at != MSG_NO_TIME &&
-	       f->created_at >= c->claimed_at - PHONE_EARLY_MS &&
-	       f->created_at <= now + PHONE_LATE_MS;
+	return f->created_at != MSG_NO_TIME && fits(c, f, now);
+}
+
+bool reconcile_is_doubtful(const struct check *c, const struct found_call *f, int64_t now)
+{
+	return !c->provider_call_id[0] && !f->job_id[0] && fits(c, f, now);
 }
 
 static int64_t backoff(const struct check *c)

@@ -98,5 +98,8 @@ int64_t reconcile_lag_ms(const struct reconcile_policy *p, const struct adapter 
 /* Could this row of the provider be that call? */
 bool reconcile_matches(const struct adapter *ad, const struct check *c, const struct found_call *f,
 		       int64_t now);
+/* A row that does not match because it bears no job id at all: with it in the list, the call is not
+ * absent. */
+bool reconcile_is_doubtful(const struct check *c, const struct found_call *f, int64_t now);
 
 #endif

@@ -66,8 +66,9 @@ static void write_result(struct reconciler *r, const struct finding *f)
 {
 	result_batch_clear(&r->results);
 	result_batch_add(&r->results, &f->result);
-	if (!pg_run(r->o.pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS,
-		    result_batch_params(&r->results), on_result_written, r))
+	const char *const *params = result_batch_params(&r->results);
+	if (!params || !pg_run(r->o.pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, params,
+			       on_result_written, r))
 		log_warn("reconcile.result_not_written", LOG_STR("job_id", f->check.job_id));
 }
 

@@ -247,16 +247,12 @@ static void on_kafka_error(void *arg, const char *reason, bool fatal)
 
 static void init_names(struct recorder *r)
 {
-	const char *prefix = config_str(r->o.cfg, CONFIG_KEY_TOPIC_PREFIX);
-	size_t n = strlen(prefix);
 	const enum msg_type types[RECORDER_TOPICS] = {MSG_DISPATCH_RESULT, MSG_CALL_EVENT,
 						      MSG_REDIAL_UPDATE, MSG_STAGE_TRANSITION};
 
 	for (size_t t = 0; t < RECORDER_TOPICS; t++)
 		r->topics[t] = publisher_topic(r->o.publisher, types[t]);
-	if (n > 0 && prefix[n - 1] == '.')
-		n--;
-	snprintf(r->group, sizeof(r->group), "%.*s-record", (int)n, prefix);
+	kafka_group(r->o.cfg, "record", r->group);
 }
 
 static int connect_kafka(struct recorder *r, struct buf *error)

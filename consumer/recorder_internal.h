@@ -16,6 +16,7 @@
 
 #include "common/kafka.h"
 #include "common/pg.h"
+#include "consumer/kafka_group.h"
 #include "consumer/recorder.h"
 #include "consumer/result_batch.h"
 
@@ -146,7 +147,7 @@ struct recorder {
 	struct ev_loop *loop;
 	struct recorder_options o;
 	const char *topics[RECORDER_TOPICS + 1];
-	char group[160];
+	char group[KAFKA_GROUP_BYTES];
 	struct pg_options pg_options;
 	struct pg *pg;
 	struct kafka_consumer *consumer;

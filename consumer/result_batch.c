@@ -3,7 +3,6 @@
 #include "consumer/result_batch.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define ARRAY_MAX_BYTES (8u << 20)
 
@@ -78,7 +77,7 @@ const char *const *result_batch_params(struct result_batch *b)
 	for (size_t i = 0; i < RESULT_BATCH_ARRAYS; i++) {
 		b->params[i] = pg_array_finish(&b->arrays[i]);
 		if (!b->params[i])
-			abort();
+			return NULL;
 	}
 	return b->params;
 }

@@ -26,8 +26,7 @@ void result_batch_init(struct result_batch *b, const struct config *cfg);
 void result_batch_release(struct result_batch *b);
 void result_batch_clear(struct result_batch *b);
 void result_batch_add(struct result_batch *b, const struct msg_dispatch_result *r);
-/* The parameters. Call once, then clear before the next. A result must not be taken for written
- * when it is not: without memory the process ends. */
-const char *const *result_batch_params(struct result_batch *b);
+/* The parameters; NULL: a bound was passed, or no memory. Call once, then clear before the next. */
+const char *const *result_batch_params(struct result_batch *b) __attribute__((warn_unused_result));
 
 #endif

@@ -16,6 +16,7 @@
 #define AUTHORIZATION_MAX_BYTES 4096
 #define BODY_MAX_BYTES (64u << 10)
 #define VARIABLES_MAX_BYTES (32u << 10)
+#define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
 static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter};
 
@@ -176,11 +177,22 @@ const char *refusal_text(enum refusal r)
 	return NULL;
 }
 
+/* Foreign words: what is cut or is no text would be refused by Kafka's and the database's side. */
 static void set_error(struct verdict *v, const char *reason)
 {
-	size_t n = utf8_prefix(reason, strlen(reason), sizeof(v->error) - 1);
+	size_t n = 0, left = strlen(reason);
 
-	memcpy(v->error, reason, n);
+	while (left > 0) {
+		size_t length = utf8_sequence(reason, left);
+		bool is_text = length > 1 || (length == 1 && (unsigned char)*reason >= 0x20);
+
+		if (n + (is_text ? length : 1) >= sizeof(v->error))
+			break;
+		memcpy(v->error + n, is_text ? reason : "?", is_text ? length : 1);
+		n += is_text ? length : 1;
+		reason += is_text ? length : 1;
+		left -= is_text ? length : 1;
+	}
 	v->error[n] = '\0';
 }
 
@@ -250,8 +262,8 @@ static void classify_error(const struct adapter *ad, const struct http_answer *a
 	const char *text = adapter_error_text(body);
 	char reason[PROVIDER_ERROR_BYTES];
 
-	snprintf(reason, sizeof(reason), "HTTP %ld%s%.200s", a->status, text ? ": " : "",
-		 text ? text : "");
+	snprintf(reason, sizeof(reason), "HTTP %ld%s%.*s", a->status, text ? ": " : "",
+		 text ? (int)utf8_prefix(text, strlen(text), 200) : 0, text ? text : "");
 	if (a->status < 400 || a->status > 499 || !status_is_listed(ad, (int)a->status)) {
 		verdict_unknown(v, reason);
 		return;
@@ -271,7 +283,11 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 	char text[PROVIDER_ERROR_BYTES];
 	struct buf reason;
 
-	*v = (struct verdict){.result = RESULT_UNKNOWN, .retry_after_ms = a->retry_after_ms};
+	*v = (struct verdict){
+		.result = RESULT_UNKNOWN,
+		.retry_after_ms = a->retry_after_ms < RETRY_AFTER_MAX_MS ? a->retry_after_ms
+									 : RETRY_AFTER_MAX_MS,
+	};
 	if (!a->body_started) {
 		v->result = RESULT_NOT_SENT;
 		set_error(v, a->error ? a->error : "answered before the request was sent");

@@ -18,6 +18,7 @@
 #define LIST_PAGE_ROWS 1000 /* the most it gives */
 #define WEBHOOK_TIMEOUT_S 20
 #define WEBHOOK_RETRIES 5
+#define SECRET_BYTES 1024
 
 static const char *const correlation[] = {
 	"name",
@@ -70,6 +71,26 @@ static void add_url(const struct account *a, struct provider_request *r)
 	add_origin(&r->url, base ? base : "", PATH_CALL);
 }
 
+/* While a secret is being replaced there are several, separated by commas: the first one is shown.
+ * False: there is none, or it doesn't fit. */
+static bool first_secret(const char *secrets, char *ret_secret, size_t n)
+{
+	size_t length = 0;
+
+	ret_secret[0] = '\0';
+	if (!secrets)
+		return false;
+	secrets += strspn(secrets, ", \t");
+	length = strcspn(secrets, ",");
+	while (length > 0 && (secrets[length - 1] == ' ' || secrets[length - 1] == '\t'))
+		length--;
+	if (length == 0 || length >= n)
+		return false;
+	memcpy(ret_secret, secrets, length);
+	ret_secret[length] = '\0';
+	return true;
+}
+
 /*
  * A server given with the call takes the place of the assistant's own, its credential included. So
  * ours is sent only if we can say how its requests are to be authenticated.
@@ -77,12 +98,14 @@ static void add_url(const struct account *a, struct provider_request *r)
 static void add_server(struct buf *b, const struct account *a, const struct dial *d)
 {
 	const char *url = account_setting(a, "webhook_url");
-	const char *secret = account_setting(a, "webhook_secret");
 	const char *auth = account_setting(a, "webhook_auth");
 	const char *credential = account_setting(a, "webhook_credential_id");
+	char secret[SECRET_BYTES];
+	bool has_secret =
+		first_secret(account_setting(a, "webhook_secret"), secret, sizeof(secret));
 	bool hmac = auth && strcmp(auth, "hmac") == 0;
 
-	if (!url || (hmac && !credential) || (!secret && !credential))
+	if (!url || (hmac && !credential) || (!has_secret && !credential))
 		return;
 	buf_adds(b, ",\"server\":{\"url\":");
 	char text[2048];

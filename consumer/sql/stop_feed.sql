@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What must not be dialed any more although its claim passed the gates: the stops of the moment, and the numbers suppressed
--- since the oldest claim that can still be unsent. Only lanes with a claimed call matter.
+-- since the oldest claim that can still be unsent. Only lanes with a claimed call matter, or with one that is queued: its claim
+-- may have passed the gates before the stop and be committed after this.
 -- $1 age in seconds of the oldest such claim
 SELECT 'all' AS what, '' AS tenant, '' AS key FROM settings WHERE key = 'stopped' AND value = 'true'
 UNION ALL
@@ -10,7 +11,8 @@ SELECT 'account', '', name FROM accounts WHERE NOT active
 UNION ALL
 SELECT 'lane', '', n.id::text FROM lanes n
 WHERE NOT n.active   -- a scalar sub-select: the planner would hash all of live for an EXISTS
-AND (SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
+AND ((SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
+	OR (SELECT true FROM follow_ups f WHERE f.lane_id = n.id AND f.status = 'queued' LIMIT 1))
 UNION ALL
 SELECT 'phone', tenant_id, phone FROM suppressions
 WHERE created_at > now() - $1::integer * interval '1 second' AND (expires_at IS NULL OR expires_at > now())

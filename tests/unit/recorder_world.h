@@ -7,12 +7,11 @@
 #ifndef CARILLON_TESTS_RECORDER_WORLD_H
 #define CARILLON_TESTS_RECORDER_WORLD_H
 
-#include "common/embedded.h"
 #include "common/kafka.h"
 #include "common/msg.h"
 #include "consumer/recorder.h"
 
-#include "tests/unit/database.h"
+#include "tests/unit/database_migrated.h"
 
 #define LOG_MAX 4096
 #define LETTERS_MAX 64
@@ -215,22 +214,6 @@ struct world {
 	struct msg_codec *codec;
 	struct recorder *recorder;
 };
-
-static inline void migrate(PGconn *conn)
-{
-	struct buf sql;
-
-	sql_run(conn, "create schema carillon");
-	sql_run(conn, "set search_path = carillon, public");
-	sql_run(conn, "set client_min_messages = warning");
-	sql_run(conn, "create table schema_migrations (version integer primary key)");
-	for (size_t i = 0; i < embedded_migrations_count; i++)
-		sql_run(conn, (const char *)embedded_migrations[i].data);
-	buf_init(&sql, 400);
-	buf_addf(&sql, "alter database %s set search_path = carillon, public", PQdb(conn));
-	sql_run(conn, sql.data);
-	buf_release(&sql);
-}
 
 /* `batch_max`: messages a transaction at most. */
 static inline void world_init(struct world *w, const char *test, const char *batch_max)

@@ -35,7 +35,7 @@ static struct account account(const char *provider, const char *settings)
 #define VAPI_SETTINGS                                                                                    \
 	"{\"api_key\":\"k\",\"base_url\":\"https://vapi.example.test/v\",\"assistant_id\":\"asst\","     \
 	"\"phone_number_id\":\"num\",\"webhook_url\":\"https://hooks.example.test/webhooks/vapi/acct\"," \
-	"\"webhook_secret\":\"s3\"%s}"
+	"\"webhook_secret\":\"%s\"%s}"
 
 static const struct dial dial = {
 	.job_id = JOB,
@@ -205,12 +205,17 @@ static void test_omni_rows(void **state)
 
 /* ---- Vapi ---- */
 
-static struct account vapi_account(const char *more)
+static struct account vapi_account_of(const char *secrets, const char *more)
 {
 	char settings[1024];
 
-	snprintf(settings, sizeof(settings), VAPI_SETTINGS, more);
+	snprintf(settings, sizeof(settings), VAPI_SETTINGS, secrets, more);
 	return account("vapi", settings);
+}
+
+static struct account vapi_account(const char *more)
+{
+	return vapi_account_of("s3", more);
 }
 
 static void test_vapi_request(void **state)
@@ -265,9 +270,9 @@ static void test_vapi_long_name(void **state)
 	json_decref(a.settings);
 }
 
-static void check_server(const char *more, const char *path, const char *value)
+static void check_server(const char *secrets, const char *more, const char *path, const char *value)
 {
-	struct account a = vapi_account(more);
+	struct account a = vapi_account_of(secrets, more);
 	struct provider_request r;
 
 	provider_request_init(&r);
@@ -284,13 +289,27 @@ static void check_server(const char *more, const char *path, const char *value)
 static void test_vapi_webhook_auth(void **state)
 {
 	(void)state;
-	check_server(",\"webhook_auth\":\"bearer\"",
+	check_server("s3", ",\"webhook_auth\":\"bearer\"",
 		     "assistantOverrides.server.headers.Authorization", "Bearer s3");
 	/* An HMAC credential lives at Vapi: without its id the assistant's own server is left
 	 * alone. */
-	check_server(",\"webhook_auth\":\"hmac\"", NULL, NULL);
-	check_server(",\"webhook_auth\":\"hmac\",\"webhook_credential_id\":\"cred\"",
+	check_server("s3", ",\"webhook_auth\":\"hmac\"", NULL, NULL);
+	check_server("s3", ",\"webhook_auth\":\"hmac\",\"webhook_credential_id\":\"cred\"",
 		     "assistantOverrides.server.credentialId", "cred");
+}
+
+/* The webhook takes each secret of the list while one is replaced; a call shows the first. */
+static void test_vapi_webhook_secrets(void **state)
+{
+	static const char secret[] = "assistantOverrides.server.headers.X-Vapi-Secret";
+
+	(void)state;
+	check_server("new,old", "", secret, "new");
+	check_server(" new\\t , old", "", secret, "new");
+	check_server(",new", "", secret, "new");
+	check_server("new,old", ",\"webhook_auth\":\"bearer\"",
+		     "assistantOverrides.server.headers.Authorization", "Bearer new");
+	check_server(" , ,", "", NULL, NULL);
 }
 
 static void test_vapi_rows(void **state)
@@ -365,10 +384,15 @@ static void test_vapi_lookups(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_omni_request),	    cmocka_unit_test(test_omni_whole_url),
-		cmocka_unit_test(test_incomplete_settings), cmocka_unit_test(test_omni_rows),
-		cmocka_unit_test(test_vapi_request),	    cmocka_unit_test(test_vapi_long_name),
-		cmocka_unit_test(test_vapi_webhook_auth),   cmocka_unit_test(test_vapi_rows),
+		cmocka_unit_test(test_omni_request),
+		cmocka_unit_test(test_omni_whole_url),
+		cmocka_unit_test(test_incomplete_settings),
+		cmocka_unit_test(test_omni_rows),
+		cmocka_unit_test(test_vapi_request),
+		cmocka_unit_test(test_vapi_long_name),
+		cmocka_unit_test(test_vapi_webhook_auth),
+		cmocka_unit_test(test_vapi_webhook_secrets),
+		cmocka_unit_test(test_vapi_rows),
 		cmocka_unit_test(test_vapi_lookups),
 	};
 

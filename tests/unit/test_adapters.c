@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,28 @@ static void test_not_sent(void **state)
 
 static void test_no_whole_answer(void **state)
 {
+	/* What had come may look whole. */
+	static const char created[] = "{\"id\":\"c-1\",\"success\":true,\"requestId\":1}";
+	static const char refused[] = "{\"success\":false,\"error\":\"no\"}";
 	const struct http_answer rows[] = {
+		{.outcome = HTTP_FAILED,
+		 .body_started = true,
+		 .status = 201,
+		 .body = created,
+		 .body_bytes = sizeof(created) - 1,
+		 .error = "reset"},
+		{.outcome = HTTP_TOO_LARGE,
+		 .body_started = true,
+		 .status = 201,
+		 .body = created,
+		 .body_bytes = sizeof(created) - 1,
+		 .error = "too large"},
+		{.outcome = HTTP_TOO_LARGE,
+		 .body_started = true,
+		 .status = 400,
+		 .body = refused,
+		 .body_bytes = sizeof(refused) - 1,
+		 .error = "too large"},
 		{.outcome = HTTP_FAILED, .body_started = true, .error = "timeout"},
 		{.outcome = HTTP_FAILED, .body_started = true, .status = 201, .error = "reset"},
 		{.outcome = HTTP_FAILED, .body_started = true, .status = 400, .error = "reset"},
@@ -133,6 +155,10 @@ static void test_retry_after(void **state)
 	(void)state;
 	assert_int_equal(classify(&vapi_adapter, &a).retry_after_ms, 7000);
 	assert_int_equal(classify(&omni_adapter, &a).retry_after_ms, 7000);
+	/* Any number can be written there; a sum with it must not overflow. */
+	struct http_answer forever = a;
+	forever.retry_after_ms = INT64_MAX;
+	assert_int_equal(classify(&omni_adapter, &forever).retry_after_ms, 86400000);
 }
 
 static void test_long_error_is_cut(void **state)
@@ -147,11 +173,44 @@ static void test_long_error_is_cut(void **state)
 	(void)state;
 	memset(body, 'x', sizeof(body));
 	memcpy(body, "{\"message\":\"", 12);
-	memcpy(body + sizeof(body) - 3, "\"}", 3);
+	body[sizeof(body) - 3] = '"';
+	body[sizeof(body) - 2] = '}';
+	body[sizeof(body) - 1] = '\0';
 	a.body_bytes = sizeof(body) - 1;
 	struct verdict v = classify(&vapi_adapter, &a);
 	assert_int_equal(v.result, RESULT_REFUSED);
 	assert_true(strlen(v.error) < PROVIDER_ERROR_BYTES && strlen(v.error) > 100);
+}
+
+/* Neither Kafka's side nor the database's takes what is cut inside a character or is no text. */
+static void test_error_is_text(void **state)
+{
+	char body[512];
+	struct http_answer a = {.outcome = HTTP_ANSWERED,
+				.body_started = true,
+				.status = 400,
+				.body = body,
+				.retry_after_ms = -1};
+	const struct http_answer failed = {.outcome = HTTP_FAILED,
+					   .error = "subject \xff\x80\tname"};
+
+	(void)state;
+	assert_string_equal(classify(&vapi_adapter, &failed).error, "subject ???name");
+	for (size_t pad = 0; pad < 3; pad++) {
+		size_t n =
+			(size_t)snprintf(body, sizeof(body), "{\"message\":\"%.*s", (int)pad, "xx");
+		for (int i = 0; i < 120; i++)
+			n += (size_t)snprintf(body + n, sizeof(body) - n, "\xe2\x82\xac");
+		a.body_bytes = n + (size_t)snprintf(body + n, sizeof(body) - n, "\"}");
+		struct verdict v = classify(&vapi_adapter, &a);
+		assert_int_equal(v.result, RESULT_REFUSED);
+		assert_true(strlen(v.error) > 150 && !strchr(v.error, '?'));
+		for (size_t i = 0; v.error[i];) {
+			size_t length = utf8_sequence(v.error + i, strlen(v.error + i));
+			assert_true(length > 0);
+			i += length;
+		}
+	}
 }
 
 /* ---- Omni ---- */
@@ -303,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_no_whole_answer),
 		cmocka_unit_test(test_retry_after),
 		cmocka_unit_test(test_long_error_is_cut),
+		cmocka_unit_test(test_error_is_text),
 		cmocka_unit_test(test_omni_answers),
 		cmocka_unit_test(test_vapi_answers),
 	};

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "consumer/dispatch_jobs.h"
+#include "consumer/kafka_group.h"
 #include "consumer/stop_feed.h"
 
 #define POOL 16
@@ -229,7 +230,8 @@ struct stop_row {
 	const char *what, *tenant, *key;
 };
 
-static void read_rows(struct feed *t, const struct stop_row *rows, int n)
+/* Answered now to a read that was asked so long ago. */
+static void read_rows_late(struct feed *t, const struct stop_row *rows, int n, int64_t late_ms)
 {
 	PGresAttDesc columns[3] = {
 		{.name = (char *)"what"}, {.name = (char *)"tenant"}, {.name = (char *)"key"}};
@@ -241,8 +243,13 @@ static void read_rows(struct feed *t, const struct stop_row *rows, int n)
 		for (int c = 0; c < 3; c++)
 			assert_true(PQsetvalue(res, i, c, (char *)texts[c], (int)strlen(texts[c])));
 	}
-	stop_feed_take(t->f, t->now_ms, res);
+	stop_feed_take(t->f, t->now_ms - late_ms, res);
 	PQclear(res);
+}
+
+static void read_rows(struct feed *t, const struct stop_row *rows, int n)
+{
+	read_rows_late(t, rows, n, 0);
 }
 
 static void assert_held(struct feed *t, const char *gate)
@@ -273,6 +280,17 @@ static void test_feed_must_be_fresh(void **state)
 	assert_held(t, NULL);
 }
 
+/* A stop may have been committed right after the question. */
+static void test_feed_is_as_old_as_its_question(void **state)
+{
+	struct feed *t = *state;
+
+	read_rows_late(t, NULL, 0, STOP_FEED_MAX_AGE_MS - 10);
+	assert_held(t, NULL);
+	t->now_ms += 11;
+	assert_held(t, "stop_feed");
+}
+
 static void test_each_stop(void **state)
 {
 	struct feed *t = *state;
@@ -301,6 +319,36 @@ static void test_each_stop(void **state)
 	assert_held(t, NULL);
 }
 
+/* ---- Names ---- */
+
+static void test_group(void **state)
+{
+	static const struct {
+		const char *prefix, *group;
+	} rows[] = {
+		{"TOPIC_PREFIX=carillon.", "carillon-record"},
+		{"TOPIC_PREFIX=eu.staging.", "eu.staging-record"},
+		{"TOPIC_PREFIX=plain", "plain-record"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *environment[] = {"DATABASE_URL=postgresql://u:p@127.0.0.1/d",
+					     "KAFKA_BROKERS=127.0.0.1:1", rows[i].prefix, NULL};
+		char group[KAFKA_GROUP_BYTES];
+		struct buf errors;
+
+		buf_init(&errors, 4096);
+		struct config *cfg = config_load(CONFIG_CONSUMER, environment, &errors);
+		if (!cfg)
+			fail_msg("%s", errors.data);
+		kafka_group(cfg, "record", group);
+		assert_string_equal(group, rows[i].group);
+		config_free(cfg);
+		buf_release(&errors);
+	}
+}
+
 int main(void)
 {
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, make_pool, free_pool)
@@ -316,7 +364,9 @@ int main(void)
 		POOL_TEST(test_returned_jobs_go_first),
 		POOL_TEST(test_shares_of_accounts),
 		FEED_TEST(test_feed_must_be_fresh),
+		FEED_TEST(test_feed_is_as_old_as_its_question),
 		FEED_TEST(test_each_stop),
+		cmocka_unit_test(test_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ struct world {
 	int calls_count;
 	int requests;
 	int fail_from;	     /* requests from this one on answer 500 */
+	const char *garbage; /* answered instead */
 	bool change_account; /* after the first request */
 	bool done;
 };
@@ -46,12 +47,24 @@ static void phone_of(int job, char ret_phone[PHONE_BYTES])
 	snprintf(ret_phone, PHONE_BYTES, "+1202555%04d", 100 + job % 100);
 }
 
+static int number(const char *text)
+{
+	char *end = NULL;
+	long n = text ? strtol(text, &end, 10) : -1;
+
+	if (!end || end == text || *end || n < 0 || n > ROWS_MAX)
+		fail_msg("%s is no number that can be meant", text ? text : "nothing");
+	return (int)n;
+}
+
 static void respond(struct world *w, struct http_exchange *x, json_t *body)
 {
 	char *text = json_dumps(body, JSON_ENCODE_ANY);
 
 	if (w->fail_from > 0 && w->requests >= w->fail_from)
 		http_respond(x, 500, "application/json", "{}", 2);
+	else if (w->garbage)
+		http_respond(x, 200, "application/json", w->garbage, strlen(w->garbage));
 	else
 		http_respond(x, 200, "application/json", text, strlen(text));
 	free(text);
@@ -82,7 +95,7 @@ static void handle_vapi_list(void *arg, struct http_exchange *x)
 	assert_int_equal(time_parse(to, strlen(to), &to_ms), 0);
 	for (int i = w->calls_count - 1; i >= 0; i--) {
 		if (w->calls[i].at >= from_ms && w->calls[i].at <= to_ms &&
-		    json_array_size(rows) < (size_t)atoi(http_query(x, "limit")))
+		    json_array_size(rows) < (size_t)number(http_query(x, "limit")))
 			json_array_append_new(rows, vapi_row(w, i));
 	}
 	respond(w, x, rows);
@@ -93,14 +106,14 @@ static void handle_vapi_get(void *arg, struct http_exchange *x)
 	struct world *w = arg;
 
 	w->requests++;
-	respond(w, x, vapi_row(w, atoi(http_param(x, "id") + strlen("call-"))));
+	respond(w, x, vapi_row(w, number(http_param(x, "id") + strlen("call-"))));
 }
 
 static void handle_omni_list(void *arg, struct http_exchange *x)
 {
 	struct world *w = arg;
-	int size = atoi(http_query(x, "pagesize"));
-	int first = w->calls_count - 1 - (atoi(http_query(x, "pageno")) - 1) * size;
+	int size = number(http_query(x, "pagesize"));
+	int first = w->calls_count - 1 - (number(http_query(x, "pageno")) - 1) * size;
 	json_t *rows = json_array();
 
 	w->requests++;
@@ -292,6 +305,66 @@ static void test_failing_list(void **state)
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 500), SEEN_NOTHING);
 }
 
+/* Answers that are no list say nothing; rows that are none hide nothing. */
+static void test_garbage(void **state)
+{
+	static const char *const vapi[] = {
+		"", "<html>", "{}", "null", "[{}", "7", "{\"call_log_data\":[]}", "[] []"};
+	static const char *const omni[] = {"[]", "{}", "{\"call_log_data\":{}}",
+					   "{\"call_log_data\":[", "<html>"};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < sizeof(vapi) / sizeof(vapi[0]); i++) {
+		w->garbage = vapi[i];
+		assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
+	}
+	for (size_t i = 0; i < sizeof(omni) / sizeof(omni[0]); i++) {
+		w->garbage = omni[i];
+		assert_int_equal(seen_of(w, &omni_adapter, 10, 1), SEEN_NOTHING);
+	}
+	/* A row that can't be understood could be the one. */
+	w->garbage = "[1,null,{\"id\":7}]";
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
+}
+
+/* A call to its number that bears nobody's id is perhaps the one, and no other's absence. */
+static void test_row_without_id(void **state)
+{
+	struct world *w = *state;
+
+	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T16:20:01.000Z\","
+		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 2), SEEN_ABSENT);
+	/* Made an hour before. */
+	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T15:20:01.000Z\","
+		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_ABSENT);
+	/* Another job's. */
+	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T16:20:01.000Z\","
+		     "\"name\":\"01890a5d-ac96-774b-bcce-000000000009\","
+		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_ABSENT);
+}
+
+/* Larger than is taken: the window is halved until it is given up. */
+static void test_huge_list(void **state)
+{
+	struct world *w = *state;
+	size_t n = PROVIDER_LIST_MAX_BYTES + 1000;
+	char *text = malloc(n);
+
+	assert_non_null(text);
+	memset(text, ' ', n);
+	text[0] = '[';
+	text[n - 2] = ']';
+	text[n - 1] = '\0';
+	w->garbage = text;
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
+	assert_true(w->requests > 1 && w->requests <= 64);
+	free(text);
+}
+
 /* Credentials that change on the way make two halves of two accounts. */
 static void test_changing_account(void **state)
 {
@@ -382,6 +455,9 @@ int main(void)
 		WORLD_TEST(test_full_lists_are_halved),
 		WORLD_TEST(test_window_that_stays_full),
 		WORLD_TEST(test_failing_list),
+		WORLD_TEST(test_garbage),
+		WORLD_TEST(test_row_without_id),
+		WORLD_TEST(test_huge_list),
 		WORLD_TEST(test_changing_account),
 		WORLD_TEST(test_many_targets),
 		WORLD_TEST(test_get),
