@@ -22,6 +22,8 @@ struct account_set {
 	json_t *records; /* array, owns what the accounts borrow */
 	struct account *accounts;
 	size_t n;
+	const char **shut; /* names of those whose credentials can't be opened, sorted */
+	size_t shut_count;
 };
 
 /* The environment's accounts: rows of one provider stand together; one of its secrets makes the
@@ -187,6 +189,16 @@ static bool set_facts(const struct row_reader *r, int row, json_t *record)
 				   json_integer(pg_int(r->rows, row, r->col.max_concurrent))) == 0;
 }
 
+/* One whose credentials stay shut: its name is kept, so that it is not taken for unknown. */
+static bool add_shut(const struct row_reader *r, int row)
+{
+	json_t *record = new_record(pg_text(r->rows, row, r->col.name), "",
+				    pg_text(r->rows, row, r->col.provider), json_object());
+
+	return json_array_append_new(r->records, record) == 0 && set_facts(r, row, record) &&
+	       json_object_set_new(record, "shut", json_true()) == 0;
+}
+
 /* False without memory only. */
 static bool add_row(const struct row_reader *r, int row)
 {
@@ -207,7 +219,7 @@ static bool add_row(const struct row_reader *r, int row)
 	if (sealed) {
 		credentials = open_credentials(r, name, sealed);
 		if (!credentials)
-			return true;
+			return add_shut(r, row);
 	}
 	struct buf reason;
 	buf_init(&reason, 256);
@@ -328,6 +340,11 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(((const struct account *)a)->name, ((const struct account *)b)->name);
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /* Takes over the records, which are known to be complete. NULL without memory. */
 static struct account_set *set_of_records(json_t *records)
 {
@@ -340,9 +357,14 @@ static struct account_set *set_of_records(json_t *records)
 	}
 	s->records = records;
 	s->accounts = calloc(n + 1, sizeof(*s->accounts));
-	for (size_t i = 0; s->accounts && i < n; i++) {
+	s->shut = calloc(n + 1, sizeof(*s->shut));
+	for (size_t i = 0; s->accounts && s->shut && i < n; i++) {
 		const json_t *record = json_array_get(records, i);
-		struct account *a = &s->accounts[i];
+		if (json_path_is_true(record, "shut")) {
+			s->shut[s->shut_count++] = json_path_text(record, "name");
+			continue;
+		}
+		struct account *a = &s->accounts[s->n];
 		*a = (struct account){
 			.id = json_path_text(record, "id"),
 			.name = json_path_text(record, "name"),
@@ -357,11 +379,12 @@ static struct account_set *set_of_records(json_t *records)
 			break;
 		s->n++;
 	}
-	if (!s->accounts || s->n < n) {
+	if (!s->accounts || !s->shut || s->n + s->shut_count < n) {
 		account_set_free(s);
 		return NULL;
 	}
-	qsort(s->accounts, n, sizeof(*s->accounts), compare_names);
+	qsort(s->accounts, s->n, sizeof(*s->accounts), compare_names);
+	qsort(s->shut, s->shut_count, sizeof(*s->shut), compare_texts);
 	return s;
 }
 
@@ -394,6 +417,7 @@ void account_set_free(struct account_set *s)
 	if (!s)
 		return;
 	free(s->accounts);
+	free(s->shut);
 	json_decref(s->records);
 	free(s);
 }
@@ -403,6 +427,11 @@ const struct account *account_by_name(const struct account_set *s, const char *n
 	const struct account key = {.name = name};
 
 	return bsearch(&key, s->accounts, s->n, sizeof(*s->accounts), compare_names);
+}
+
+bool account_is_shut(const struct account_set *s, const char *name)
+{
+	return bsearch(&name, s->shut, s->shut_count, sizeof(*s->shut), compare_texts) != NULL;
 }
 
 size_t account_count(const struct account_set *s)

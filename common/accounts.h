@@ -52,6 +52,8 @@ struct account_set *account_set_new(const struct config *cfg, const PGresult *ro
 				    const unsigned char *seal_key, struct buf *problems);
 void account_set_free(struct account_set *s);
 const struct account *account_by_name(const struct account_set *s, const char *name);
+/* Whether it was left out because its credentials can't be opened. */
+bool account_is_shut(const struct account_set *s, const char *name);
 size_t account_count(const struct account_set *s);
 const struct account *account_at(const struct account_set *s, size_t i);
 /* NULL when absent or empty. */

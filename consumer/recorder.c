@@ -216,8 +216,10 @@ void recorder_schema_resolved(struct recorder *r, int32_t id, bool known)
 {
 	if (r->schema_wanted != id)
 		return;
-	if (!known)
+	if (!known) {
 		r->schema_refused = id;
+		r->schema_refused_ms = clock_boot_ms(r->o.clock);
+	}
 	ev_timer_stop(r->loop, &r->pause);
 	recorder_advance(r);
 }

@@ -20,7 +20,7 @@
 #include "common/metrics.h"
 #include "consumer_sql.h"
 
-#define SCHEMA_WAIT_MS 30000
+#define SCHEMA_REFUSED_MS 30000 /* then the registry is asked again */
 #define SCHEMA_ASK_MS 2000
 #define BODY_MAX_BYTES (8u << 20)
 #define OFFSET_TAKEN "22012" /* offset_advance.sql */
@@ -54,24 +54,22 @@ void recorder_batch_release(struct recorder *r)
 
 /* ---- From messages to rows ---- */
 
-/* The writer's schema is not known (yet). True: wait for it, with what comes before going first. */
+/*
+ * The writer's schema is not known (yet). True: wait for it, with what comes before going first.
+ * Only the registry's own word that there is none makes a message undecodable; a registry that is
+ * away, for however long, must not turn good messages into dead letters.
+ */
 static bool wait_for_schema(struct recorder *r, struct recorder_item *item, int32_t id,
 			    const char *reason)
 {
-	int64_t now = clock_boot_ms(r->o.clock);
+	bool refused = r->schema_refused == id &&
+		       clock_boot_ms(r->o.clock) - r->schema_refused_ms < SCHEMA_REFUSED_MS;
 
-	if (!r->o.registry || r->schema_refused == id) {
+	if (!r->o.registry || refused) {
 		recorder_item_bury(item, reason);
 		return false;
 	}
-	if (r->schema_wanted != id) {
-		r->schema_wanted = id;
-		r->schema_since_ms = now;
-	}
-	if (now - r->schema_since_ms >= SCHEMA_WAIT_MS) {
-		recorder_item_bury(item, reason);
-		return false;
-	}
+	r->schema_wanted = id;
 	schema_registry_resolve(r->o.registry, topic_types[item->topic], id);
 	return true;
 }
@@ -369,10 +367,11 @@ static void on_applied(struct recorder *r)
 		r->limit = r->limit * 2 < r->limit_max ? r->limit * 2 : r->limit_max;
 }
 
+/* What a message's values can cause: also a text that is too long for an index (54000). */
 static bool may_be_buried(const char *sqlstate)
 {
 	return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0 ||
-	       strcmp(sqlstate, "P0001") == 0;
+	       strcmp(sqlstate, "54000") == 0 || strcmp(sqlstate, "P0001") == 0;
 }
 
 static void on_refused(struct recorder *r, const struct pg_error *e)

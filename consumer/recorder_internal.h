@@ -172,11 +172,11 @@ struct recorder {
 	ev_timer revisit;
 
 	size_t letters_on_way;
-	ev_timer pause;	       /* until the next try */
-	unsigned failures;     /* in a row */
-	int32_t schema_wanted; /* of the first message; 0: none is waited for */
-	int32_t schema_refused;
-	int64_t schema_since_ms;
+	ev_timer pause;		/* until the next try */
+	unsigned failures;	/* in a row */
+	int32_t schema_wanted;	/* of the first message; 0: none is waited for */
+	int32_t schema_refused; /* the registry says that there is none, at that time */
+	int64_t schema_refused_ms;
 
 	bool stopping;
 	ev_timer stopped;

@@ -100,6 +100,9 @@ static void start_seeding(struct pass *p, enum seed_source source)
 
 /* ---- Claiming ---- */
 
+/* Statements of the transaction, in order. */
+enum step { STEP_LANES, STEP_ACCOUNTS, STEP_CLAIM };
+
 static size_t count_jobs(const PGresult *rows)
 {
 	int col = pg_col(rows, "row");
@@ -118,7 +121,7 @@ static void on_claimed(void *arg, const struct pg_batch_result *r)
 
 	if (r->error.status == PG_OK) {
 		result->claimed = true;
-		result->rows = r->res[1];
+		result->rows = r->res[STEP_CLAIM];
 		result->jobs = count_jobs(result->rows);
 		result->full = result->jobs >= p->limit;
 		gate_counts_add(&result->gates, result->rows);
@@ -147,6 +150,7 @@ static void start_claiming(struct pass *p, const struct pass_scope *scope)
 	pg_add(p->o.pg, PRODUCER_LOCK_LANES, 3,
 	       (const char *const[]){token, scope->follow_ups ? "true" : "false",
 				     scope->only_follow_ups ? "true" : "false"});
+	pg_add(p->o.pg, PRODUCER_LOCK_ACCOUNTS, 1, (const char *const[]){token});
 	pg_add(p->o.pg, PRODUCER_CLAIM, 4,
 	       (const char *const[]){token, config_str(p->o.cfg, CONFIG_KEY_WORKER_NAME), limit,
 				     config_text(p->o.cfg, CONFIG_KEY_QUEUED_LEASE_S)});

@@ -110,6 +110,16 @@ static int derive_leads(PGconn *conn, struct buf *error)
 	return 0;
 }
 
+/* Noted last: a run that ends in between is done again. */
+static int note_loaded(PGconn *conn, const char *digest, struct buf *error)
+{
+	PGresult *res = execute(conn, OWNER_NOTE_PHONE_ZONES, 1, &digest, error);
+	int rc = res ? 0 : -1;
+
+	PQclear(res);
+	return rc;
+}
+
 static int replace(PGconn *conn, const struct embedded_file *file, const char *digest,
 		   struct phone_zones_report *ret, struct buf *error)
 {
@@ -120,16 +130,17 @@ static int replace(PGconn *conn, const struct embedded_file *file, const char *d
 	buf_init(&zones, COLUMN_MAX_BYTES);
 	long n = phone_zones_parse((const char *)file->data, file->size, &prefixes, &zones, error);
 	if (n >= 0) {
-		PGresult *res =
-			execute(conn, OWNER_LOAD_PHONE_ZONES, 3,
-				(const char *const[]){prefixes.data, zones.data, digest}, error);
+		PGresult *res = execute(conn, OWNER_LOAD_PHONE_ZONES, 2,
+					(const char *const[]){prefixes.data, zones.data}, error);
 		rc = res ? 0 : -1;
 		PQclear(res);
 		*ret = (struct phone_zones_report){.changed = true, .prefixes = (size_t)n};
 	}
 	buf_release(&prefixes);
 	buf_release(&zones);
-	return rc == 0 ? derive_leads(conn, error) : -1;
+	if (rc == 0)
+		rc = derive_leads(conn, error);
+	return rc == 0 ? note_loaded(conn, digest, error) : -1;
 }
 
 int phone_zones_load(const char *database_url, struct phone_zones_report *ret, struct buf *error)

@@ -71,7 +71,7 @@ int check_connections(const struct config *cfg)
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		buf_init_fixed(&error, reason, sizeof(reason));
 		bool good = checks[i].check(cfg, &error) == 0;
-		printf("%s: %s\n", checks[i].name, good ? "ok" : error.data);
+		printf("%s: %s\n", checks[i].name, good ? "good" : error.data);
 		if (!good)
 			rc = -1;
 	}

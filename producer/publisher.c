@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -290,6 +291,7 @@ size_t publisher_publish(struct publisher *p, const PGresult *rows, publication_
 			cb(arg, &(struct publication_result){0});
 		return 0;
 	}
+	fail_point("producer.claimed");
 	size_t jobs = b->waiting;
 	b->cb = cb;
 	b->arg = arg;

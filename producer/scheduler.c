@@ -7,6 +7,7 @@
 #include "producer/scheduler.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -285,14 +286,14 @@ static void on_next_due(void *arg, const struct pg_batch_result *r)
 	struct scheduler *s = arg;
 
 	s->phase = PHASE_IDLE;
-	/* What is due already was held by something that only time or a notification changes. */
 	if (r->error.status == PG_OK) {
 		const PGresult *res = r->res[0];
-		int64_t wait_ms =
-			pg_int(res, 0, pg_col(res, "next_at")) - clock_wall_ms(s->o.clock);
-		if (pg_text(res, 0, pg_col(res, "next_at")) && wait_ms < s->tick_ms &&
-		    !pg_bool(res, 0, pg_col(res, "due_now")))
-			look_at(s, boot_ms(s) + (wait_ms > 0 ? wait_ms : 0));
+		int col = pg_col(res, "wait_ms");
+		int64_t wait_ms = pg_int(res, 0, col);
+		int64_t at_ms = boot_ms(s) + wait_ms;
+		int64_t soonest_ms = s->started_at_ms + PASS_GAP_MS;
+		if (pg_text(res, 0, col) && wait_ms < s->tick_ms)
+			look_at(s, at_ms > soonest_ms ? at_ms : soonest_ms);
 	} else if (r->error.status == PG_ERROR) {
 		log_error("next_due.failed", LOG_STR("error", r->error.message));
 	}
@@ -301,7 +302,12 @@ static void on_next_due(void *arg, const struct pg_batch_result *r)
 
 static void sleep_until_due(struct scheduler *s)
 {
-	if (!pg_run(s->pg, PRODUCER_NEXT_DUE, 0, NULL, on_next_due, s))
+	char since_pass[24];
+	const char *const params[] = {since_pass};
+
+	snprintf(since_pass, sizeof(since_pass), "%lld",
+		 (long long)(boot_ms(s) - s->started_at_ms));
+	if (!pg_run(s->pg, PRODUCER_NEXT_DUE, 1, params, on_next_due, s))
 		return;
 	s->phase = PHASE_BUSY;
 }

@@ -76,10 +76,11 @@ static bool republish(struct sweeper *s, const PGresult *res)
 	metric_add(METRIC_REPUBLISHED, NULL, (double)jobs);
 	if (jobs > 0)
 		log_warn("jobs.published_again", LOG_INT("jobs", jobs));
-	return jobs >= REPUBLISH_ROWS;
+	/* Every row has left the claims that are looked at, so this comes to an end. */
+	return PQntuples(res) > 0;
 }
 
-/* ---- Claims and orphans ---- */
+/* ---- Claims, suppressions and orphans ---- */
 
 static bool limit_only(struct sweeper *s, struct params *p)
 {
@@ -92,6 +93,12 @@ static bool claims_forgotten(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
 	return pg_int(res, 0, pg_col(res, "forgotten")) >= BATCH_ROWS;
+}
+
+static bool suppressions_lifted(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "lifted")) >= BATCH_ROWS;
 }
 
 static bool orphan_age(struct sweeper *s, struct params *p)
@@ -185,6 +192,7 @@ static const struct {
 	{PRODUCER_PACING, always, compare_pacing},
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},
 	{PRODUCER_PACING_SEEN, pacing_fingerprint, pacing_kept},
+	{PRODUCER_LIFT_SUPPRESSIONS, limit_only, suppressions_lifted},
 	{PRODUCER_MARK_ORPHANS, orphan_age, orphans_marked},
 	{PRODUCER_OLDEST_DUE, always, show_oldest},
 };
@@ -219,6 +227,9 @@ static void on_chore(void *arg, const struct pg_batch_result *r)
 		s->busy = false;
 		return;
 	}
+	if (!answered)
+		s->pacing_changed =
+			false; /* not to be noted as seen: compared again by the next sweep */
 	if (!answered || !chores[s->chore].again(s, r->res[0]))
 		s->chore++;
 	go_on(s);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "webhook/dead_letter.h"
@@ -121,8 +122,10 @@ static void pending_end(struct ingest *g, struct pending *p)
 {
 	if (p->waiting > 0)
 		return;
-	if (p->exchange)
+	if (p->exchange) {
+		fail_point("webhook.published");
 		pending_answer(g, p, &p->success);
+	}
 	DL_DELETE(g->open, p);
 	g->records--;
 	g->bytes -= p->bytes;
@@ -331,6 +334,12 @@ void ingest_take(struct ingest *g, const char *provider, const char *account,
 	}
 	/* One that is not active takes no new calls; those made before still end. */
 	t.account = snapshot_account(t.snapshot, account);
+	if (snapshot_account_is_shut(t.snapshot, account)) {
+		/* The trouble is ours: what it sends may be authentic. */
+		log_warn("webhook.account_shut", LOG_STR("account", account));
+		g->o.answer(g->o.arg, exchange, &not_stored);
+		return;
+	}
 	if (!t.account || strcmp(t.account->provider, provider) != 0) {
 		answer(g, exchange, 404, "no such account");
 		return;

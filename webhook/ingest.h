@@ -5,7 +5,8 @@
  *   404  no such provider or account          401  forged, or nothing to verify it with
  *   400  authentic, but can't be read; its bytes are in the event topic's -dlt
  *   202  all messages are acknowledged by Kafka, or there is nothing to say
- *   503  anything else: nothing is lost if the provider sends it again
+ *   503  anything else, also an account whose secrets can't be opened: nothing is lost if the
+ *        provider sends it again
  *
  * Knows neither HTTP server nor Kafka client: it is given functions, so tests give it others. What
  * is open at once is bounded, in number and bytes.

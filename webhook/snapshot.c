@@ -51,6 +51,11 @@ const struct account *snapshot_account(const struct snapshot *s, const char *nam
 	return a ? a : account_by_name(s->accounts, name);
 }
 
+bool snapshot_account_is_shut(const struct snapshot *s, const char *name)
+{
+	return !snapshot_account(s, name) && account_is_shut(s->accounts, name);
+}
+
 /* ---- Rules ---- */
 
 static bool fill(char *ret, size_t n, const char *text)

@@ -32,6 +32,8 @@ void snapshot_free(struct snapshot *s);
 
 /* Borrowed from the snapshot; NULL if there is none of that name. */
 const struct account *snapshot_account(const struct snapshot *s, const char *name);
+/* There is one of that name, and its credentials can't be opened. */
+bool snapshot_account_is_shut(const struct snapshot *s, const char *name);
 
 /* ---- On disk ---- */
 

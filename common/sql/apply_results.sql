@@ -12,20 +12,15 @@ WITH given AS MATERIALIZED (
 	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
 		r (job_id, result, refusal, provider_call_id, http_status, error, posted_ms, answered_ms, retry_ms)
 	ORDER BY job_id, result   -- of several for one job, `accepted` comes first
-), verdict AS MATERIALIZED (
-	SELECT g.*, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt,
-		(SELECT stage FROM leads l WHERE l.id = c.lead_id) AS stage
-	FROM given g JOIN calls c ON c.job_id = g.job_id
-	WHERE c.status IN ('dialing', 'unknown', 'undetermined') AND NOT (g.result = 'unknown' AND c.status <> 'dialing')
-	ORDER BY c.job_id FOR UPDATE OF c
-), moved AS (
+), verdict AS (   -- locks the calls in the order of their ids; the second of two at once finds them moved
 	UPDATE calls c SET
 		status = CASE d.result WHEN 'accepted' THEN 'calling' WHEN 'refused' THEN 'rejected'
 			WHEN 'not_sent' THEN 'not_dialed' ELSE 'unknown' END,
 		provider_call_id = coalesce(d.provider_call_id, c.provider_call_id), http_status = d.http_status,
 		refusal = d.refusal, error = d.error, posted_at = coalesce(d.posted_at, c.posted_at), answered_at = d.answered_at
-	FROM verdict d WHERE c.job_id = d.job_id
-	RETURNING c.job_id, c.status
+	FROM given d WHERE c.job_id = d.job_id AND c.status IN ('dialing', 'unknown', 'undetermined')
+		AND NOT (d.result = 'unknown' AND c.status <> 'dialing')
+	RETURNING d.*, c.status, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt
 ), still_live AS (
 	UPDATE live v SET state = CASE d.result WHEN 'accepted' THEN 'calling' ELSE 'unknown' END,
 		next_check_at = now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second'
@@ -40,7 +35,7 @@ WITH given AS MATERIALIZED (
 		last_error = d.error,
 		attempts = f.attempts + d.counts,
 		lease_until = NULL,
-		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good THEN f.next_look_at
+		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good THEN NULL
 			WHEN d.retry_at IS NOT NULL THEN least(d.retry_at, now() + $11::integer * interval '1 second')
 			WHEN d.counts = 0 AND d.refusal IS DISTINCT FROM 'account' THEN now() + least(5, $10::integer) * (1 + random()) * interval '1 second'
 			ELSE now() + least($11::integer, $10::integer * 2 ^ least(f.attempts, 20)) * (0.5 + random() / 2) * interval '1 second' END
@@ -61,10 +56,11 @@ WITH given AS MATERIALIZED (
 ), staged AS (
 	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor, event_id)
 	SELECT 'lead', d.lead_id, 'new', 'contacted', 'dispatched', 'recorder', d.job_id
-	FROM verdict d WHERE d.result = 'accepted' AND d.stage = 'new' AND d.kind IN ('follow_up', 'redial')
+	FROM verdict d JOIN leads l ON l.id = d.lead_id   -- as it was before this statement
+	WHERE d.result = 'accepted' AND l.stage = 'new' AND d.kind IN ('follow_up', 'redial')
 ), breaker AS (
 	UPDATE accounts a SET breaker_until = now() + interval '1 minute', breaker_reason = d.error
 	FROM (SELECT account_id, max(error) AS error FROM verdict WHERE refusal = 'account' GROUP BY account_id) d
 	WHERE a.id = d.account_id
 )
-SELECT job_id, status FROM moved
+SELECT job_id, status FROM verdict

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Folds the events of each call that has new ones, all that were ever stored of it, by rank and then time: the call is what its
 -- events together say, whatever order they came in. Calls that are not accepted yet wait. A call that had been proved absent or
--- refused and shows life is taken up again, its successor called off; such calls are the answer.
+-- refused and shows life is taken up again, its successor called off; such calls are the answer. A call whose end names no
+-- outcome waits for the report that does: it stays live, and is looked up if none comes within a minute.
 -- $1 longest call + grace in s
 WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a thousand rows, of all else too few
 	SELECT ids[i] AS job_id FROM (SELECT array_agg(DISTINCT call_job_id) AS ids FROM call_events
@@ -44,8 +45,11 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	FROM verdict v WHERE c.job_id = v.job_id
 ), still_live AS (
 	UPDATE live l SET state = v.status FROM verdict v WHERE l.job_id = v.job_id AND NOT v.over
+), undecided AS (
+	UPDATE live l SET next_check_at = least(l.next_check_at, now() + interval '1 minute')
+	FROM verdict v WHERE l.job_id = v.job_id AND v.over AND v.outcome IS NULL
 ), freed AS (
-	DELETE FROM live l USING verdict v WHERE l.job_id = v.job_id AND v.over
+	DELETE FROM live l USING verdict v WHERE l.job_id = v.job_id AND v.over AND v.outcome IS NOT NULL
 ), report AS (
 	INSERT INTO call_reports (job_id, summary, transcript, recording_url, cost_micros)
 	SELECT f.job_id, f.summary, f.transcript, f.recording_url, f.cost_micros
@@ -63,12 +67,13 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	SELECT * FROM verdict WHERE came_alive
 ), taken_up AS (   -- the phone is in use again
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
-	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, status, now(), now() + $1::integer * interval '1 second'
-	FROM alive WHERE NOT over
+	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, CASE WHEN over THEN 'in_progress' ELSE status END, now(),
+		now() + CASE WHEN over THEN interval '1 minute' ELSE $1::integer * interval '1 second' END
+	FROM alive WHERE NOT over OR outcome IS NULL
 	ORDER BY tenant_id, phone
 	ON CONFLICT DO NOTHING
 ), called_off AS (
-	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL
+	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL
 	FROM alive a WHERE f.id = a.follow_up_id AND f.status IN ('pending', 'queued')
 	RETURNING f.id
 ), called AS (   -- and the lead source makes no other

@@ -12,7 +12,7 @@ UNION ALL
 SELECT 'lane', '', n.id::text FROM lanes n
 WHERE NOT n.active   -- a scalar sub-select: the planner would hash all of live for an EXISTS
 AND ((SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
-	OR (SELECT true FROM follow_ups f WHERE f.lane_id = n.id AND f.status = 'queued' LIMIT 1))
+	OR (SELECT true FROM claims k JOIN follow_ups f ON f.claim_id = k.id WHERE k.lane_id = n.id AND f.status = 'queued' LIMIT 1))
 UNION ALL
 SELECT 'phone', tenant_id, phone FROM suppressions
 WHERE created_at > now() - $1::integer * interval '1 second' AND (expires_at IS NULL OR expires_at > now())

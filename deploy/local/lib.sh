@@ -5,7 +5,7 @@
 # daemons that are started once and stopped in order. To be sourced.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-LOCAL=${CARILLON_LOCAL_DIR:-$ROOT/.local}
+LOCAL=$(readlink -m "${CARILLON_LOCAL_DIR:-$ROOT/.local}")
 CACHE=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/carillon
 
 # ---- Ports: one offset shifts them all ------------------------------------------------------------

@@ -11,8 +11,8 @@ WITH served AS MATERIALIZED (
 ), budget AS MATERIALIZED (
 	SELECT n.id, n.time_zone, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled),
 		CASE WHEN n.max_concurrent > 0 THEN greatest(0, n.max_concurrent
-			- (SELECT count(*) FROM live v WHERE v.lane_id = n.id)
-			- (SELECT count(*) FROM follow_ups q WHERE q.lane_id = n.id AND q.status = 'queued')) END)::bigint AS free
+			- (SELECT count(*) FROM live v WHERE v.lane_id = n.id AND v.state <> 'undetermined')   -- holds its phone, no slot
+			- (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id WHERE k.lane_id = n.id AND q.status = 'queued')) END)::bigint AS free
 	FROM served n WHERE n.closed IS NULL
 ), candidate AS MATERIALIZED (
 	SELECT f.id, f.priority, f.next_look_at
@@ -22,7 +22,7 @@ WITH served AS MATERIALIZED (
 		FROM (VALUES (2), (1), (0)) p (priority)
 		CROSS JOIN LATERAL (
 			SELECT id, priority, next_look_at FROM follow_ups
-			WHERE status = 'pending' AND lane_id = b.id AND priority = p.priority AND next_look_at <= now()
+			WHERE lane_id = b.id AND priority = p.priority AND next_look_at <= now()
 			ORDER BY next_look_at LIMIT b.free + 100) q   -- some more than needed: held ones take no place
 		ORDER BY p.priority DESC, q.next_look_at LIMIT b.free + 100) f
 	WHERE b.free > 0
@@ -34,11 +34,10 @@ WITH served AS MATERIALIZED (
 	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
 	ORDER BY tenant_id, phone, priority DESC, next_look_at
 ), limited_account AS MATERIALIZED (
-	SELECT a.id, greatest(0, a.max_concurrent - (SELECT count(*) FROM live v WHERE v.account_id = a.id)
-		- (SELECT count(*) FROM follow_ups q JOIN lanes n ON n.id = q.lane_id
+	SELECT a.id, greatest(0, a.max_concurrent - (SELECT count(*) FROM live v WHERE v.account_id = a.id AND v.state <> 'undetermined')
+		- (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id JOIN lanes n ON n.id = k.lane_id
 			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = a.id)) AS free
-	FROM (SELECT id, max_concurrent FROM accounts
-		WHERE max_concurrent > 0 AND id IN (SELECT account_id FROM one_per_phone) ORDER BY id FOR UPDATE) a
+	FROM accounts a WHERE a.max_concurrent > 0 AND a.id IN (SELECT account_id FROM one_per_phone)
 ), ranked AS (
 	SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane,
 		row_number() OVER (ORDER BY priority DESC, next_look_at) AS in_all,
@@ -53,7 +52,8 @@ WITH served AS MATERIALIZED (
 	SELECT lane_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id
 	RETURNING id, lane_id, lease_until
 ), queued AS (
-	UPDATE follow_ups f SET status = 'queued', job_id = p.job_id, claim_id = c.id, lease_until = c.lease_until, gate = NULL
+	UPDATE follow_ups f SET status = 'queued', job_id = p.job_id, claim_id = c.id, lease_until = c.lease_until, gate = NULL,
+		next_look_at = NULL
 	FROM picked p JOIN claimed c ON c.lane_id = p.lane_id
 	WHERE f.id = p.follow_up_id AND f.status || '' = 'pending'   -- by primary key, not by the partial index
 	RETURNING f.claim_id, p.*
@@ -91,5 +91,5 @@ FROM held GROUP BY status, gate
 UNION ALL   -- a closed lane holds its rows without touching them
 SELECT 'held', s.closed, count(*), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM served s CROSS JOIN LATERAL (SELECT FROM follow_ups f, (VALUES (2), (1), (0)) p (priority)
-	WHERE f.status = 'pending' AND f.lane_id = s.id AND f.priority = p.priority AND f.next_look_at <= now() LIMIT 10000) w
+	WHERE f.lane_id = s.id AND f.priority = p.priority AND f.next_look_at <= now() LIMIT 10000) w
 WHERE s.closed IS NOT NULL GROUP BY s.closed

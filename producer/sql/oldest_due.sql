@@ -4,5 +4,5 @@ SELECT coalesce(extract(epoch FROM now() - min(f.next_look_at)), 0) AS age_secon
 FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id AND g.closed IS NULL
 CROSS JOIN (VALUES (2), (1), (0)) p (priority)
 CROSS JOIN LATERAL (SELECT next_look_at FROM follow_ups
-	WHERE status = 'pending' AND lane_id = n.id AND priority = p.priority AND next_look_at <= now()
+	WHERE lane_id = n.id AND priority = p.priority AND next_look_at <= now()
 	ORDER BY next_look_at LIMIT 1) f

@@ -9,7 +9,7 @@ WITH stale AS MATERIALIZED (
 ), waiting AS MATERIALIZED (
 	SELECT f.id, f.job_id, f.claim_id, s.lease_s
 	FROM stale s CROSS JOIN LATERAL (
-		SELECT id, job_id, claim_id FROM follow_ups WHERE status = 'queued' AND lane_id = s.lane_id AND claim_id = s.id
+		SELECT id, job_id, claim_id FROM follow_ups WHERE claim_id = s.id AND status = 'queued'
 		LIMIT $2::bigint FOR UPDATE SKIP LOCKED) f
 	LIMIT $2::bigint
 ), checked AS MATERIALIZED (
@@ -45,7 +45,7 @@ WITH stale AS MATERIALIZED (
 ), emptied AS (   -- all its jobs were taken, held or moved on
 	DELETE FROM claims c USING stale s WHERE c.id = s.id
 	AND (SELECT count(*) FROM waiting w WHERE w.claim_id = s.id)
-		= (SELECT count(*) FROM follow_ups f WHERE f.status = 'queued' AND f.lane_id = s.lane_id AND f.claim_id = s.id)
+		= (SELECT count(*) FROM follow_ups f WHERE f.claim_id = s.id AND f.status = 'queued')
 )
 SELECT 'job' AS row, NULL AS gate, 1 AS n, claim_id, job_id, follow_up_id, tenant_id AS tenant, kind, lead_id,
 	phone, account, attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by

@@ -1,19 +1,23 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The redial source: records whose time has come get a follow-up in the redial lane, one for each dial to make.
+-- The redial source: records whose time has come get a follow-up in the redial lane, one for each time to dial at, and one
+-- after the other.
 -- $1 limit
-WITH ready AS (
-	SELECT r.id, r.tenant_id, r.lead_ref, r.attempts, r.next_redial_timestamp
-	FROM redial_queue r
-	WHERE r.status IN ('pending', 'rescheduled') AND r.next_redial_timestamp <= now() AND r.lead_ref IS NOT NULL
+WITH ready AS MATERIALIZED (
+	SELECT r.id, r.tenant_id, r.lead_ref, n.id AS lane_id, r.next_redial_timestamp,
+		r.attempts || ':' || to_ms(r.next_redial_timestamp) AS occurrence
+	FROM redial_queue r JOIN lanes n ON n.tenant_id = r.tenant_id AND n.name = 'redial'
+	WHERE r.status IN ('pending', 'rescheduled') AND r.seeded_for IS DISTINCT FROM r.next_redial_timestamp
+	AND r.next_redial_timestamp <= now() AND r.lead_ref IS NOT NULL
 	AND (SELECT value @> '{"enabled": true, "running": true}' FROM settings WHERE key = 'redial')
-	AND NOT EXISTS (SELECT FROM follow_ups f WHERE f.source = 'redial' AND f.source_id = r.id::text
-		AND f.occurrence = r.attempts || ':' || to_ms(r.next_redial_timestamp))
-	ORDER BY r.next_redial_timestamp LIMIT $1::bigint
+	AND (SELECT true FROM follow_ups f WHERE f.source = 'redial' AND f.source_id = r.id::text
+		AND f.status IN ('pending', 'queued', 'dialing') LIMIT 1) IS NULL
+	ORDER BY r.next_redial_timestamp LIMIT $1::bigint FOR NO KEY UPDATE OF r SKIP LOCKED
+), noted AS (
+	UPDATE redial_queue r SET seeded_for = k.next_redial_timestamp FROM ready k WHERE r.id = k.id
 ), seeded AS (
 	INSERT INTO follow_ups (tenant_id, lead_id, kind, lane_id, source, source_id, occurrence, due_at, next_look_at)
-	SELECT r.tenant_id, r.lead_ref, 'redial', n.id, 'redial', r.id::text,
-		r.attempts || ':' || to_ms(r.next_redial_timestamp), r.next_redial_timestamp, r.next_redial_timestamp
-	FROM ready r JOIN lanes n ON n.tenant_id = r.tenant_id AND n.name = 'redial'
+	SELECT k.tenant_id, k.lead_ref, 'redial', k.lane_id, 'redial', k.id::text, k.occurrence, k.next_redial_timestamp, k.next_redial_timestamp
+	FROM ready k
 	ON CONFLICT (source, source_id, occurrence) DO NOTHING
 	RETURNING 1
 )

@@ -92,15 +92,15 @@ CREATE TABLE leads (
 	call_date      timestamptz,
 	auto_follow_up boolean NOT NULL DEFAULT true,   -- the lead source may make follow-ups of its own
 	paused         boolean NOT NULL DEFAULT false,
-	seeded_at      timestamptz,                     -- the lead source has looked; null: look (again)
+	seeded_at      timestamptz,                     -- the lead source has looked, or needs not; null: look (again)
 	raw_payload    jsonb NOT NULL DEFAULT '{}',
 	created_at     timestamptz NOT NULL DEFAULT now(),
 	updated_at     timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (tenant_id, external_id)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE INDEX leads_unseeded ON leads (id) WHERE seeded_at IS NULL AND auto_follow_up AND call_date IS NULL
-	AND phone IS NOT NULL AND stage IN ('new', 'contacted', 'visit_scheduled');
+-- A predicate on what a dispatch changes (stage, call_date) would cost each of them an entry in every index of the table.
+CREATE INDEX leads_unseeded ON leads (id) WHERE seeded_at IS NULL;
 CREATE INDEX leads_phone ON leads (phone_e164);
 
 CREATE TABLE suppressions (
@@ -113,6 +113,7 @@ CREATE TABLE suppressions (
 	PRIMARY KEY (phone, tenant_id)
 );
 CREATE INDEX suppressions_recent ON suppressions (created_at);
+CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- ---- The one queue ----------------------------------------------------------------------------------------------
 
@@ -127,6 +128,7 @@ CREATE TABLE claims (                               -- one row a lane and pass: 
 	lease_until  timestamptz NOT NULL
 );
 CREATE INDEX claims_lease ON claims (lease_until);
+CREATE INDEX claims_lane ON claims (lane_id);
 
 CREATE TABLE follow_ups (
 	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -142,7 +144,7 @@ CREATE TABLE follow_ups (
 	                 'skipped', 'cancelled', 'failed', 'undetermined')),
 	priority     smallint NOT NULL DEFAULT 0 CHECK (priority BETWEEN 0 AND 2),   -- 0 bulk, 1 normal, 2 manual
 	due_at       timestamptz NOT NULL DEFAULT now(),
-	next_look_at timestamptz NOT NULL,              -- due_at, or when a held one is looked at again
+	next_look_at timestamptz,                       -- of a pending one: due_at, or when a held one is looked at again
 	gate         text,                              -- what holds it
 	reason       text,                              -- of a final state
 	last_error   text,
@@ -152,11 +154,13 @@ CREATE TABLE follow_ups (
 	lease_until  timestamptz,
 	completed_at timestamptz,
 	created_at   timestamptz NOT NULL DEFAULT now(),
-	UNIQUE (source, source_id, occurrence)
-) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
+	UNIQUE (source, source_id, occurrence),
+	CHECK ((status = 'pending') = (next_look_at IS NOT NULL))
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 
-CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at) WHERE status = 'pending';
-CREATE INDEX follow_ups_queued ON follow_ups (lane_id, claim_id) WHERE status = 'queued';
+-- No index names status: what only moves it on (queued, dialing, completed) then writes no index entry.
+CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at) WHERE next_look_at IS NOT NULL;
+CREATE INDEX follow_ups_claim ON follow_ups (claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX follow_ups_lead ON follow_ups (lead_id);
 
 -- ---- The ledger -------------------------------------------------------------------------------------------------
@@ -211,8 +215,7 @@ CREATE TABLE live (                                 -- calls that hold their pho
 	checks        integer NOT NULL DEFAULT 0,
 	absent_at     timestamptz,                      -- first complete list without it
 	UNIQUE (phone, tenant_id)
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX live_next_check ON live (next_check_at);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX live_lane ON live (lane_id);
 
 CREATE TABLE call_reports (
@@ -305,6 +308,7 @@ CREATE TABLE redial_queue (
 	last_call_timestamp     timestamptz,
 	next_redial_timestamp   timestamptz,
 	scheduled_callback_time timestamptz,
+	seeded_for    timestamptz,                      -- the next_redial_timestamp that has its follow-up
 	outcomes      text[] NOT NULL DEFAULT '{}',
 	last_outcome  text,
 	last_call_id  text,
@@ -313,7 +317,8 @@ CREATE TABLE redial_queue (
 	updated_at    timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (tenant_id, lead_id, phone_digits)
 ) WITH (fillfactor = 80);
-CREATE INDEX redial_queue_due ON redial_queue (next_redial_timestamp) WHERE status IN ('pending', 'rescheduled');
+CREATE INDEX redial_queue_due ON redial_queue (next_redial_timestamp)
+	WHERE status IN ('pending', 'rescheduled') AND seeded_for IS DISTINCT FROM next_redial_timestamp;
 
 CREATE TABLE transitions (
 	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

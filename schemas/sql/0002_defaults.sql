@@ -1,12 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What exists from the start: the default tenant with its lanes, the settings and the outcome rules.
 
-INSERT INTO tenants (id, name) VALUES ('default', 'Default');
+-- Each tenant has these lanes: without them its leads would have nowhere to wait.
+CREATE FUNCTION tenants_lanes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO carillon.lanes (tenant_id, name, window_start, window_end, time_zone, use_lead_window, max_concurrent, batch_per_run)
+	VALUES (NEW.id, 'follow_ups', NULL, NULL, NULL, true, 50, 500),
+	       (NEW.id, 'redial', '11:00', '20:00', 'America/New_York', false, 1, 50),
+	       (NEW.id, 'workflow', '09:00', '17:00', 'America/New_York', false, 10, 10);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER tenants_lanes AFTER INSERT ON tenants FOR EACH ROW EXECUTE FUNCTION tenants_lanes();
 
-INSERT INTO lanes (tenant_id, name, window_start, window_end, time_zone, use_lead_window, max_concurrent, batch_per_run)
-VALUES ('default', 'follow_ups', NULL, NULL, NULL, true, 50, 500),
-       ('default', 'redial', '11:00', '20:00', 'America/New_York', false, 1, 50),
-       ('default', 'workflow', '09:00', '17:00', 'America/New_York', false, 10, 10);
+INSERT INTO tenants (id, name) VALUES ('default', 'Default');
 
 -- Settings that gates and sources read; the producer writes those that come from its environment.
 INSERT INTO settings (key, value) VALUES

@@ -59,13 +59,22 @@ CREATE TRIGGER leads_look_again BEFORE UPDATE OF phone, time_zone, stage, auto_f
 	FOR EACH ROW WHEN (OLD.phone IS DISTINCT FROM NEW.phone OR OLD.time_zone IS DISTINCT FROM NEW.time_zone
 		OR OLD.auto_follow_up <> NEW.auto_follow_up OR OLD.paused <> NEW.paused
 		OR OLD.stage IN ('closed', 'lost') AND NEW.stage NOT IN ('closed', 'lost')
+		OR OLD.stage NOT IN ('new', 'contacted', 'visit_scheduled') AND NEW.stage IN ('new', 'contacted', 'visit_scheduled')
 		OR OLD.call_date IS NOT NULL AND NEW.call_date IS NULL)
 	EXECUTE FUNCTION leads_look_again();
+
+-- A lead that was skipped because of its number is looked at again once that is suppressed no more.
+CREATE FUNCTION suppressions_lifted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.leads SET seeded_at = NULL WHERE phone_e164 = OLD.phone AND tenant_id = OLD.tenant_id AND seeded_at IS NOT NULL;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER suppressions_lifted AFTER DELETE ON suppressions FOR EACH ROW EXECUTE FUNCTION suppressions_lifted();
 
 -- INSERT INTO follow_ups (lead_id, due_at, status) works as written: tenant, lane, source and look are filled in.
 CREATE FUNCTION follow_ups_fill() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	NEW.next_look_at := coalesce(NEW.next_look_at, NEW.due_at);
+	NEW.next_look_at := CASE WHEN NEW.status = 'pending' THEN coalesce(NEW.next_look_at, NEW.due_at) END;
 	NEW.source_id := coalesce(NEW.source_id, NEW.id::text);
 	IF NEW.lane_id IS NULL THEN
 		SELECT l.tenant_id INTO NEW.tenant_id FROM carillon.leads l WHERE l.id = NEW.lead_id;
@@ -76,15 +85,18 @@ BEGIN
 	RETURN NEW;
 END $$;
 CREATE TRIGGER follow_ups_fill BEFORE INSERT ON follow_ups FOR EACH ROW
-	WHEN (NEW.lane_id IS NULL OR NEW.source_id IS NULL OR NEW.next_look_at IS NULL) EXECUTE FUNCTION follow_ups_fill();
+	WHEN (NEW.lane_id IS NULL OR NEW.source_id IS NULL OR (NEW.status = 'pending') <> (NEW.next_look_at IS NOT NULL))
+	EXECUTE FUNCTION follow_ups_fill();
 
+-- UPDATE follow_ups SET status or due_at works too: a pending one has a time at which it is looked at, no other has.
 CREATE FUNCTION follow_ups_redue() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	NEW.next_look_at := NEW.due_at;
+	NEW.next_look_at := CASE WHEN NEW.status = 'pending' THEN NEW.due_at END;
 	RETURN NEW;
 END $$;
-CREATE TRIGGER follow_ups_redue BEFORE UPDATE OF due_at ON follow_ups FOR EACH ROW
-	WHEN (NEW.status = 'pending' AND OLD.due_at IS DISTINCT FROM NEW.due_at) EXECUTE FUNCTION follow_ups_redue();
+CREATE TRIGGER follow_ups_redue BEFORE UPDATE OF due_at, status, next_look_at ON follow_ups FOR EACH ROW
+	WHEN ((NEW.status = 'pending') <> (NEW.next_look_at IS NOT NULL)
+		OR NEW.status = 'pending' AND OLD.due_at IS DISTINCT FROM NEW.due_at) EXECUTE FUNCTION follow_ups_redue();
 
 -- Wake-ups, one a statement: something is due sooner, or a rule of pacing changed.
 CREATE FUNCTION notify_channel() RETURNS trigger LANGUAGE plpgsql AS $$

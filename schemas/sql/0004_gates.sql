@@ -120,10 +120,11 @@ LANGUAGE sql STABLE AS $$
 	AND NOT EXISTS (SELECT FROM unnest(zones) name WHERE NOT carillon.in_window((c.t AT TIME ZONE name)::time, w_start, w_end))
 $$;
 
--- When a held follow-up is looked at again. `opening` is next_opening() where a window holds.
+-- When a held follow-up is looked at again; never, if the hold is final. `opening` is next_opening() where a window holds.
 CREATE FUNCTION look_again_at(hold text, at timestamptz, opening timestamptz, breaker_until timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE
+		WHEN hold IN ('no_phone', 'number', 'stage', 'suppressed') THEN NULL
 		WHEN hold IN ('day', 'holiday', 'window', 'lead_window') THEN coalesce(opening, at + interval '6 hours')
 		WHEN hold = 'breaker' THEN breaker_until
 		WHEN hold = 'live' THEN at + interval '15 seconds'

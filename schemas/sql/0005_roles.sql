@@ -5,18 +5,17 @@ DO $$
 DECLARE r text;
 BEGIN
 	FOREACH r IN ARRAY ARRAY['carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly'] LOOP
-		BEGIN
-			EXECUTE format('CREATE ROLE %I NOLOGIN', r);
-		EXCEPTION WHEN duplicate_object OR unique_violation THEN
-			NULL;   -- roles belong to the cluster: another database's migration made it
-		END;
+		-- Roles belong to the cluster: another database's migration may make it now, or an administrator has made it for
+		-- an owner who may not.
+		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+			BEGIN
+				EXECUTE format('CREATE ROLE %I NOLOGIN', r);
+			EXCEPTION WHEN duplicate_object OR unique_violation THEN
+				NULL;
+			END;
+		END IF;
 		EXECUTE format('GRANT USAGE ON SCHEMA carillon TO %I', r);
 	END LOOP;
-END $$;
-
--- INSERT INTO follow_ups (...) works in psql as it is written.
-DO $$ BEGIN
-	EXECUTE format('ALTER DATABASE %I SET search_path = carillon, public', current_database());
 END $$;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA carillon FROM PUBLIC;

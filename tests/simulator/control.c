@@ -3,8 +3,10 @@
  * will. */
 #include "tests/simulator/simulator.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/json.h"
 
@@ -127,6 +129,20 @@ static void add_header(struct buf *b, const struct http_exchange *x, const char 
 		buf_add_json_string(b, value, strlen(value));
 }
 
+/* Tells connections apart. */
+static unsigned peer_port(const struct http_exchange *x)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t n = sizeof(peer);
+	struct sockaddr_in in;
+
+	if (getpeername(http_socket(x), (struct sockaddr *)&peer, &n) != 0 ||
+	    peer.ss_family != AF_INET)
+		return 0;
+	memcpy(&in, &peer, sizeof(in));
+	return ntohs(in.sin_port);
+}
+
 /* Kept as JSON members. */
 void request_record(struct simulator *s, const struct http_exchange *x)
 {
@@ -140,7 +156,7 @@ void request_record(struct simulator *s, const struct http_exchange *x)
 
 	r->at = simulator_now(s);
 	buf_clear(&r->text);
-	buf_addf(&r->text, "\"method\":\"%s\",\"path\":", http_method(x));
+	buf_addf(&r->text, "\"port\":%u,\"method\":\"%s\",\"path\":", peer_port(x), http_method(x));
 	buf_add_json_string(&r->text, http_path(x), strlen(http_path(x)));
 	buf_adds(&r->text, ",\"headers\":{");
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)

@@ -6,7 +6,9 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/seed_redial.sql
 \ir lib/prepare.psql
-SELECT plan(44);
+\set file producer/sql/lift_suppressions.sql
+\ir lib/prepare.psql
+SELECT plan(48);
 
 SELECT fx.lane('follow_ups') AS lane, fx.lane('redial') AS redial \gset
 
@@ -76,9 +78,22 @@ SELECT is(fx.follow_ups_of(:skipped), 3::bigint, 'a lead that is open again is l
 SELECT fx.seedable() AS a, fx.seedable() AS b, fx.seedable() AS c \gset
 EXECUTE seed_leads(2) \gset sixth_
 SELECT is(:sixth_looked, 2, 'seed_leads looks at no more than the limit');
-INSERT INTO leads (tenant_id, phone) VALUES ('other', fx.phone()) RETURNING id AS laneless \gset
+INSERT INTO leads (tenant_id, phone) VALUES ('other', fx.phone()) RETURNING id AS another \gset
 EXECUTE seed_leads(1000) \gset seventh_
-SELECT is(fx.follow_ups_of(:laneless), 0::bigint, 'a tenant without the lane has no follow-up, and no error');
+SELECT is(fx.follow_ups_of(:another), 1::bigint, 'a new tenant has the lane from the start');
+
+SELECT fx.seedable() AS silenced \gset
+EXECUTE seed_leads(1000) \gset silenced_
+UPDATE follow_ups SET status = 'skipped', reason = 'suppressed' WHERE lead_id = :silenced;
+INSERT INTO suppressions (tenant_id, phone, expires_at) SELECT 'fx', phone_e164, now() FROM leads WHERE id = :silenced;
+INSERT INTO suppressions (tenant_id, phone, expires_at) SELECT 'fx', phone_e164, now() + interval '1 s' FROM leads WHERE id = :a;
+INSERT INTO suppressions (tenant_id, phone) SELECT 'fx', phone_e164 FROM leads WHERE id = :b;
+SET LOCAL ROLE carillon_producer;
+EXECUTE lift_suppressions(1000) \gset
+RESET ROLE;
+SELECT is(:lifted, 1, 'lift_suppressions: those whose time is over');
+EXECUTE seed_leads(1000) \gset lifted_
+SELECT is(fx.follow_ups_of(:silenced), 2::bigint, 'a lead that was skipped for it is looked at again');
 
 -- ---- Redial ------------------------------------------------------------------------------------------------------------
 
@@ -112,7 +127,14 @@ SELECT is(:again_seeded, 0, 'one dial of a record has one follow-up');
 SELECT lead AS redialed FROM records WHERE expected = 1 LIMIT 1 \gset
 UPDATE redial_queue SET attempts = 2, next_redial_timestamp = now() - interval '1 ms' WHERE lead_ref = :redialed;
 EXECUTE seed_redial(1000) \gset next_
+SELECT is(fx.follow_ups_of(:redialed), 1::bigint, 'the next dial waits for the one before it');
+UPDATE follow_ups SET status = 'completed' WHERE lead_id = :redialed;
+EXECUTE seed_redial(1000) \gset next_
 SELECT is(fx.follow_ups_of(:redialed), 2::bigint, 'the next dial has its own');
+UPDATE follow_ups SET status = 'completed' WHERE lead_id = :redialed;
+UPDATE redial_queue SET attempts = 3 WHERE lead_ref = :redialed;
+EXECUTE seed_redial(1000) \gset late_
+SELECT is(fx.follow_ups_of(:redialed), 2::bigint, 'a dial that is only counted late makes no other');
 
 -- ---- Rows that people insert ----------------------------------------------------------------------------------------------
 

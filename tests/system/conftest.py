@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the system tests.
 
-`servers`  PostgreSQL, Kafka and the schema registry, started once for all tests
+`servers`  PostgreSQL, Kafka and the schema registry, started once for all tests of a worker
 `stack`    this test's own Carillon (lib/stack.py): fresh database, own topics, a simulator; the test starts the
            processes it wants. At the end all are stopped and judged: a sanitizer report, an unexpected exit code,
            a secret or a full phone number in a log, or a job that was dialed twice fails the test.
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def directory():
-    """Where the session's servers and logs live; kept if a test failed, or with CARILLON_KEEP set."""
+    """Where the session's servers and logs live; kept with CARILLON_KEEP set."""
     path = Path(tempfile.mkdtemp(prefix="carillon-system-"))
     path.chmod(0o755)  # PostgreSQL runs as another user
     yield path

@@ -76,3 +76,45 @@ def test_due_leads_are_dialed_recorded_and_followed_up(stack, provider):
     assert stack.count("live") == 0
     assert stack.count("dead_letters") == 0
     stack.assert_nothing_lost()
+
+
+def test_redials_when_due_until_success_or_the_last_attempt(stack):
+    stack.start()
+    # A redial after two seconds, at any hour.
+    stack.db.execute("update settings set value = value || '{\"redial_interval_minutes\": 0.033}' where key = 'redial'")
+    stack.db.execute("update lanes set window_start = null, window_end = null where name = 'redial'")
+    courses = [
+        (["NO_ANSWER", "BUSY", "SALE"], "completed"),
+        (["VOICEMAIL", "NO_ANSWER", "NO_ANSWER", "NO_ANSWER"], "max_attempts"),
+        (["CALLBACK", "TRANSFERRED"], "completed"),
+        (["NO_ANSWER", "DO_NOT_CALL"], "completed"),
+    ]
+    with stack.db.transaction():
+        leads = [stack.lead(first_name="Ada", external_id=f"dialer-{n}") for n in range(len(courses))]
+        stack.sim.script([
+            {"match": {"phone": lead["phone"]}, "times": 1,
+             "action": {"outcome": outcome, "call_ms": 100, "callback_in_ms": 2500}}
+            for lead, (outcomes, _) in zip(leads, courses)
+            for outcome in outcomes
+        ])
+    final = "status in ('completed', 'max_attempts')"
+    stack.wait_count(len(courses), "redial_queue", final, timeout=40)
+
+    def check():
+        for lead, (outcomes, status) in zip(leads, courses):
+            record = stack.row("select * from redial_queue where lead_id = %s", lead["external_id"])
+            assert (record["status"], record["attempts"], record["outcomes"]) == (status, len(outcomes), outcomes)
+            assert record["next_redial_timestamp"] is None
+            assert (record["lead_ref"], record["first_name"]) == (lead["id"], "Ada")
+            calls = stack.rows("select * from calls where lead_id = %s order by claimed_at", lead["id"])
+            assert [call["kind"] for call in calls] == ["follow_up"] + ["redial"] * (len(outcomes) - 1)
+            assert [call["outcome"] for call in calls] == outcomes
+            for former, call in zip(calls, calls[1:]):
+                assert 1.9 < (call["posted_at"] - former["ended_at"]).total_seconds() < 15
+            assert stack.sim.dialed(lead["phone"]) == len(outcomes)
+        assert stack.count("follow_ups", "status <> 'completed'") == 0
+
+    check()
+    stack.stays(lambda: stack.ledger()["total"] == sum(len(outcomes) for outcomes, _ in courses), 3)
+    check()
+    assert stack.count("suppressions", "phone = %s", leads[3]["phone"]) == 1

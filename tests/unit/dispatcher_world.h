@@ -446,9 +446,12 @@ static inline void seed_queued(struct world *w, int n, const char *account)
 		sql, sizeof(sql),
 		"insert into leads (id, phone, time_zone, auto_follow_up) overriding system value "
 		"values (%d, '+1212555%04d', 'America/New_York', false) on conflict do nothing;"
-		"insert into follow_ups (id, lead_id, status, job_id, lease_until, account_id) "
-		"overriding system value select %d, %d, 'queued', '%s', now() + interval '5 minutes', "
-		"id from accounts where name = '%s'",
+		"with claim as (insert into claims (lane_id, producer, jobs, lease_s, lease_until) "
+		"select id, 'test', 1, 300, now() + interval '5 minutes' from lanes "
+		"where tenant_id = 'default' and name = 'follow_ups' returning id, lease_until) "
+		"insert into follow_ups (id, lead_id, status, job_id, claim_id, lease_until, account_id) "
+		"overriding system value select %d, %d, 'queued', '%s', claim.id, claim.lease_until, "
+		"a.id from accounts a, claim where a.name = '%s'",
 		n, 100 + n, n, n, id, account);
 	sql_run(w->db.admin, sql);
 }

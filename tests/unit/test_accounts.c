@@ -239,6 +239,9 @@ static void what_cannot_be_opened_is_left_out_and_named(void **state)
 			 "account omni: is in the database too; the environment's wins\n");
 	assert_string_equal(account_setting(account_by_name(s, "a"), "api_key"), "k");
 	assert_null(account_by_name(s, "b"));
+	assert_true(account_is_shut(s, "b"));
+	assert_false(account_is_shut(s, "a"));
+	assert_false(account_is_shut(s, "nobody"));
 	assert_string_equal(account_setting(account_by_name(s, "omni"), "api_key"), "omni-key");
 	assert_string_equal(account_by_name(s, "omni")->id, "3");
 	assert_null(account_setting(account_by_name(s, "c"), "api_key"));
@@ -312,9 +315,12 @@ static void snapshots_read_back_the_same(void **state)
 {
 	static const struct row rows[] = {
 		{"2", "acme", "acme", "vapi", "f", "12", "{\"webhook_secret\":\"w\"}", "{}", "api"},
+		{"3", "shut", "acme", "vapi", "t", "0", "not json", "{}", "api"},
 	};
 	struct config *cfg = load(CONFIG_WEBHOOK, NULL);
-	struct account_set *s = make_set(cfg, rows, 1, key, "");
+	struct account_set *s =
+		make_set(cfg, rows, 2, key,
+			 "account shut: its credentials can't be opened with this SECRET_KEY\n");
 	struct buf json, error;
 
 	(void)state;
@@ -325,6 +331,7 @@ static void snapshots_read_back_the_same(void **state)
 	struct account_set *back = account_set_read(json.data, json.len, &error);
 	assert_non_null(back);
 	assert_int_equal(account_count(back), 1);
+	assert_true(account_is_shut(back, "shut"));
 	const struct account *a = account_by_name(s, "acme"), *b = account_by_name(back, "acme");
 	assert_string_equal(a->id, b->id);
 	assert_string_equal(a->tenant, b->tenant);

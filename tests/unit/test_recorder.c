@@ -173,6 +173,94 @@ static void test_bad_message_alone(void **state)
 	assert_string_equal(broker.letters[0].topic, "test.leads.redial.v1");
 }
 
+/* An id that no index takes is the message's own fault, too. */
+static void test_endless_id(void **state)
+{
+	struct texts t;
+	struct msg m;
+	char id[9001];
+	uint64_t x = 1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(id) - 1; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407u;
+		id[i] = (char)('!' + (x >> 33) % 90); /* nothing to compress */
+	}
+	id[sizeof(id) - 1] = '\0';
+	seed_call(&world, 1, 1, "vapi", "follow_up", "calling");
+	push_event(1, 1, EVENT_RINGING, T0, NULL);
+	name_call(&t, 1, 1);
+	m = event_of(&t, EVENT_RINGING, T0 + 1, NULL);
+	m.event.event_id = id;
+	push(&world, &m);
+	push_event(1, 1, EVENT_ENDED, T0 + 2, "BUSY");
+	world_start(&world);
+	run_until_recorded(&world);
+	assert_sql(&world, "select \"offset\" || ' ' || substr(reason, 1, 14) from dead_letters",
+		   "1 SQLSTATE 54000");
+	assert_sql(&world, "select status from calls", "failed");
+}
+
+/* ---- A schema registry that is away ---- */
+
+static size_t registry_asks;
+static int64_t clock_ahead_ms;
+
+void schema_registry_resolve(struct schema_registry *r, enum msg_type type, int32_t id)
+{
+	(void)r;
+	assert_int_equal(type, MSG_CALL_EVENT);
+	assert_int_equal(id, 0x01020304);
+	registry_asks++;
+}
+
+static int64_t boot_ahead(void *arg)
+{
+	(void)arg;
+	return clock_boot_ms(clock_system()) + clock_ahead_ms;
+}
+
+/* It is waited for as long as it takes; only its own "no" makes a dead letter. */
+static void test_registry_away(void **state)
+{
+	static const char unknown[] = "\x00\x01\x02\x03\x04of a later version";
+	struct clock clock = *clock_system();
+	struct buf error;
+
+	(void)state;
+	registry_asks = 0;
+	clock_ahead_ms = 0;
+	clock.boot_ms = boot_ahead;
+	const struct recorder_options o = {
+		.cfg = world.cfg,
+		.codec = world.codec,
+		.registry = (struct schema_registry *)&registry_asks,
+		.worker = "test/1",
+		.clock = &clock,
+	};
+	buf_init(&error, 1000);
+	seed_call(&world, 1, 1, "vapi", "follow_up", "calling");
+	push_event(1, 1, EVENT_RINGING, T0, NULL);
+	push_bytes(MSG_CALL_EVENT, unknown, sizeof(unknown) - 1);
+	push_event(1, 1, EVENT_ENDED, T0 + 1, "BUSY");
+	world.recorder = recorder_new(world.loop, &o, &error);
+	assert_non_null(world.recorder);
+	buf_release(&error);
+	run_until(&world, "select status = 'ringing' from calls");
+	run_for(&world, 0.1);
+	clock_ahead_ms = 3600000;
+	size_t asked = registry_asks;
+	for (int i = 0; i < 100 && registry_asks == asked; i++)
+		run_for(&world, 0.05);
+	assert_true(registry_asks > asked);
+	assert_int_equal(broker.letters_count, 0);
+	recorder_schema_resolved(world.recorder, 0x01020304, false);
+	run_until_recorded(&world);
+	assert_int_equal(broker.letters_count, 1);
+	assert_sql(&world, "select status from calls", "failed");
+	world_stop(&world);
+}
+
 /* What fails is not the message but something that was there before: nothing is thrown away. */
 static void test_blames_no_message_for_another(void **state)
 {
@@ -362,6 +450,24 @@ static void test_came_alive(void **state)
 	assert_sql(&world, "select count(*) from live", "0");
 }
 
+/* An end that leaves the outcome to a report: without one the reconciler asks the provider. */
+static void test_undecided_end(void **state)
+{
+	(void)state;
+	seed_call(&world, 1, 1, "vapi", "follow_up", "unknown");
+	sql_run(world.db.admin, "update live set next_check_at = now() + interval '1 day'");
+	push_event(1, 1, EVENT_ENDED, T0, NULL);
+	world_start(&world);
+	run_until(&world, "select status = 'completed' from calls");
+	assert_sql(&world,
+		   "select next_check_at between now() and now() + interval '1 minute' from live",
+		   "t");
+	push_event(1, 1, EVENT_REPORT, T0 + 1, "SALE");
+	run_until_recorded(&world);
+	assert_sql(&world, "select outcome from calls", "SALE");
+	assert_sql(&world, "select count(*) from live", "0");
+}
+
 /* ---- The queue's rules ---- */
 
 static void test_redial_rules(void **state)
@@ -458,6 +564,8 @@ int main(void)
 		TEST(test_doubts_a_jump),
 		TEST(test_dead_letters),
 		TEST(test_bad_message_alone),
+		TEST(test_endless_id),
+		TEST(test_registry_away),
 		TEST(test_blames_no_message_for_another),
 		TEST(test_connection_lost),
 		TEST(test_database_away),
@@ -465,6 +573,7 @@ int main(void)
 		TEST(test_by_phone),
 		TEST(test_foreign_job_id),
 		TEST(test_came_alive),
+		TEST(test_undecided_end),
 		TEST(test_redial_rules),
 		TEST(test_stage_and_pause),
 	};

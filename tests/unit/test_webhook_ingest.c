@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/metrics.h"
 #include "webhook/ingest.h"
@@ -16,7 +17,10 @@
 static const char accounts_json[] =
 	"[" ACCOUNT_JSON("omni", "omni", "{\"webhook_token\":\"omni-token\"}") "," ACCOUNT_JSON(
 		"vapi", "vapi",
-		"{\"webhook_secret\":\"vapi-secret\"}") "," ACCOUNT_JSON("bare", "vapi", "{}") "]";
+		"{\"webhook_secret\":\"vapi-secret\"}") "," ACCOUNT_JSON("bare", "vapi",
+									 "{}") ","
+									       "{\"id\":\"2\",\"name\":\"sealed\",\"tenant\":\"default\",\"provider\":\"vapi\","
+									       "\"active\":true,\"max_concurrent\":0,\"settings\":{},\"shut\":true}]";
 
 static const char report[] =
 	"{\"message\":{\"type\":\"end-of-call-report\",\"endedReason\":\"customer-did-not-answer\","
@@ -299,6 +303,54 @@ static void a_failure_is_answered_once_and_at_once(void **state)
 	assert_answered(503);
 }
 
+/* What was written to stderr meanwhile. */
+static void stderr_of(void (*run)(void), char *ret_text, size_t n)
+{
+	int ends[2];
+	int saved = dup(STDERR_FILENO);
+
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	run();
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[1]);
+	ssize_t got = read(ends[0], ret_text, n - 1);
+	close(ends[0]);
+	assert_true(got > 0);
+	ret_text[got] = '\0';
+}
+
+static void fail_and_misread(void)
+{
+	static const char *const unreadable[] = {
+		"{\"to_number\":\"+12025550101\",",
+		"{\"to_number\":+12025550101}",
+		"{\"a\":\"+12025550101\",\"a\":\"+12025550101\"}",
+	};
+
+	take_omni(sale, 0);
+	for (size_t i = 0; i < 3; i++)
+		deliver(i, "Local: Message timed out");
+	for (size_t i = 0; i < sizeof(unreadable) / sizeof(unreadable[0]); i++) {
+		take_omni(unreadable[i], i + 1);
+		deliver(world.sent_count - 1, NULL);
+	}
+}
+
+static void no_log_line_shows_a_number_or_a_secret(void **state)
+{
+	char logged[16384];
+
+	(void)state;
+	stderr_of(fail_and_misread, logged, sizeof(logged));
+	assert_non_null(strstr(logged, "webhook.not_stored"));
+	assert_non_null(strstr(logged, "+1********01"));
+	assert_non_null(strstr(logged, "webhook.unreadable"));
+	assert_null(strstr(logged, "2025550101"));
+	assert_null(strstr(logged, "omni-token"));
+}
+
 static void a_full_queue_is_answered_at_once(void **state)
 {
 	(void)state;
@@ -359,6 +411,8 @@ static void who_is_unknown_or_forged_is_refused(void **state)
 		{"vapi", "vapi", "vapi-secret", NULL, 401},
 		{"vapi", "vapi", NULL, forged_headers, 401},
 		{"vapi", "bare", NULL, vapi_headers, 401},
+		/* Its secret is there, and can't be opened: nobody can tell. */
+		{"vapi", "sealed", NULL, vapi_headers, 503},
 	};
 
 	(void)state;
@@ -489,6 +543,7 @@ int main(void)
 		TEST(what_decides_nothing_is_one_message),
 		TEST(what_is_of_no_use_is_acknowledged_and_counted),
 		TEST(a_failure_is_answered_once_and_at_once),
+		TEST(no_log_line_shows_a_number_or_a_secret),
 		TEST(a_full_queue_is_answered_at_once),
 		TEST(silence_is_answered_in_time),
 		TEST(who_is_unknown_or_forged_is_refused),

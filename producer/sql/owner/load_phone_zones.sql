@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Makes carillon.phone_zones the given table. $1 prefixes, $2 their zones, separated by '&', $3 digest of the table
+-- Makes carillon.phone_zones the given table. $1 prefixes, $2 their zones, separated by '&'
 WITH given AS MATERIALIZED (
 	SELECT prefix, string_to_array(zones, '&') AS zones FROM unnest($1::text[], $2::text[]) g (prefix, zones)
 ), dropped AS (
@@ -8,8 +8,5 @@ WITH given AS MATERIALIZED (
 	INSERT INTO phone_zones (prefix, zones) SELECT prefix, zones FROM given
 	ON CONFLICT (prefix) DO UPDATE SET zones = excluded.zones WHERE phone_zones.zones <> excluded.zones
 	RETURNING 1
-), noted AS (
-	INSERT INTO settings (key, value) VALUES ('phone_zones', to_jsonb($3::text))
-	ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now()
 )
 SELECT count(*) AS changed FROM put

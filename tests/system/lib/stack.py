@@ -4,6 +4,7 @@
 import itertools
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,20 @@ class Stack:
     # ---- Processes ----
 
     def start(self, *kinds: str, **environment: Any) -> list[Process]:
-        """Starts one process of each kind, in this order, each ready before the next; settings for all.
+        """Starts one process of each kind, with these settings, and waits until all are ready.
 
-        The producer creates the topics, so it usually comes first. Without kinds: all three.
+        A producer is ready before the others start, since it creates the topics. Without kinds: all three.
         """
-        return [self.add(kind, **environment).start() for kind in kinds or ("producer", "consumer", "webhook")]
+        made = [self.add(kind, **environment) for kind in kinds or ("producer", "consumer", "webhook")]
+        for first in (True, False):
+            group = [process for process in made if (process.kind == "producer") == first]
+            for process in group:
+                process.start(wait=False)
+            for process in group:
+                process.wait_ready()
+            if first and group:
+                self.topics.wait_led()
+        return made
 
     def add(self, kind: str, **environment: Any) -> Process:
         """A further process of this kind, not yet started: producer, producer2, ..."""
@@ -214,10 +224,19 @@ class Stack:
         return self._db
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        return self.db.execute(query, parameters or None).fetchall()
+        return self._read(query, parameters).fetchall()
 
     def row(self, query: str, *parameters: Any) -> dict[str, Any] | None:
-        return self.db.execute(query, parameters or None).fetchone()
+        return self._read(query, parameters).fetchone()
+
+    def _read(self, query: str, parameters: tuple[Any, ...]) -> psycopg.Cursor:
+        """That the server was away meanwhile shows only when the old connection is used."""
+        try:
+            return self.db.execute(query, parameters or None)
+        except psycopg.OperationalError:
+            if not self._db.closed:
+                raise
+            return self.db.execute(query, parameters or None)
 
     def value(self, query: str, *parameters: Any) -> Any:
         """The first column of the first row."""
@@ -229,7 +248,7 @@ class Stack:
 
     def wait_count(self, number: int, table: str, where: str = "true", timeout: float = 30) -> None:
         wait_until(lambda: self.count(table, where) == number, timeout,
-                   f"{number} rows in {table} where {where} ({self.count(table, where)} now)")
+                   lambda: f"{number} rows in {table} where {where} ({self.count(table, where)} now)")
 
     def insert(self, table: str, **columns: Any) -> dict[str, Any]:
         """One row; dicts and lists of dicts become JSON. The whole row comes back."""
@@ -282,8 +301,7 @@ class Stack:
     def close(self) -> list[str]:
         """Stops all, cleans up, and says what was wrong."""
         faults: list[str] = []
-        order = {"producer": 0, "consumer": 1, "webhook": 2, "simulator": 3}
-        everything = sorted([*self.processes, self.sim.process], key=lambda process: order[process.kind])
+        everything = [*self.processes, self.sim.process]
 
         def attempt(action: Callable[[], Any]) -> None:
             try:
@@ -295,8 +313,11 @@ class Stack:
             attempt(server.start)
         if self.sim.process.running:
             attempt(self.assert_never_twice)
-        for process in everything:
-            attempt(process.stop)
+        for kinds in (("producer",), ("consumer", "webhook"), ("simulator",)):
+            with ThreadPoolExecutor() as pool:
+                ends = [pool.submit(process.stop) for process in everything if process.kind in kinds]
+            for end in ends:
+                attempt(end.result)
         secrets = (*SECRETS.values(), *map(databases.login_password, databases.LOGINS))
         for process in everything:
             faults += process.faults(secrets)

@@ -5,11 +5,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+
+from .waiting import wait_until
+
+
+GROUP_TOPICS = {
+    "dispatch": ["calls.dispatch.requested.v1"],
+    "record": ["calls.dispatch.result.v1", "calls.event.v1", "leads.redial.v1", "leads.stage.v1"],
+}
 
 
 @dataclass
@@ -41,6 +49,20 @@ class Topics:
     def partitions(self, topic: str) -> int:
         return len(self.admin.list_topics(self.name(topic), timeout=10).topics[self.name(topic)].partitions)
 
+    def wait_led(self, timeout: float = 20) -> None:
+        """Waits until every partition answers: a topic is listed a moment before its leader knows of it, and a
+        client that comes in between looks again only seconds later."""
+
+        def all_led() -> bool:
+            topics = self.admin.list_topics(timeout=10).topics
+            wanted = {
+                TopicPartition(name, partition): OffsetSpec.latest()
+                for name in topics if name.startswith(self.prefix) for partition in topics[name].partitions
+            }
+            return all(answer.result() for answer in self.admin.list_offsets(wanted).values())
+
+        wait_until(all_led, timeout, "every partition led", retry=KafkaException)
+
     def read(self, topic: str, registry_url: str | None = None) -> list[Message]:
         """All messages in the topic now, by partition and offset; decoded with a registry."""
         messages = self._read_raw(self.name(topic))
@@ -57,7 +79,7 @@ class Topics:
             "bootstrap.servers": self.brokers,
             "group.id": f"{self.prefix}reader",
             "enable.auto.commit": False,
-            "enable.partition.eof": False,
+            "fetch.wait.max.ms": 50,
             "log_level": 0,
         })
         try:
@@ -69,49 +91,57 @@ class Topics:
             reader.assign([TopicPartition(topic, partition, 0) for partition in ends])
             found, deadline = [], time.monotonic() + 20
             while ends and time.monotonic() < deadline:
-                for message in reader.consume(1000, timeout=0.5):
-                    assert not message.error(), message.error()
-                    found.append(Message(
-                        topic=topic,
-                        partition=message.partition(),
-                        offset=message.offset(),
-                        key=(message.key() or b"").decode(),
-                        raw=message.value() or b"",
-                        headers=dict(message.headers() or []),
-                    ))
-                    if message.offset() + 1 >= ends.get(message.partition(), 0):
-                        ends.pop(message.partition(), None)
+                message = reader.poll(0.5)
+                if message is None:
+                    continue
+                assert not message.error(), message.error()
+                found.append(Message(
+                    topic=topic,
+                    partition=message.partition(),
+                    offset=message.offset(),
+                    key=(message.key() or b"").decode(),
+                    raw=message.value() or b"",
+                    headers=dict(message.headers() or []),
+                ))
+                if message.offset() + 1 >= ends.get(message.partition(), 0):
+                    ends.pop(message.partition(), None)
             assert not ends, f"{topic} could not be read to its end"
             return sorted(found, key=lambda message: (message.partition, message.offset))
         finally:
             reader.close()
 
-    def produce(self, topic: str, value: bytes, key: str | None = None,
-                headers: dict[str, str] | None = None, partition: int | None = None) -> None:
-        """Writes bytes as they are; acknowledged when it returns."""
-        writer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "log_level": 0})
+    def produce(self, topic: str, *values: bytes | None, partition: int, key: str | None = None) -> None:
+        """Writes bytes as they are into one partition; acknowledged when it returns."""
+        writer = Producer({"bootstrap.servers": self.brokers, "message.max.bytes": 2 << 20, "log_level": 0})
         errors: list[Any] = []
-        place = {} if partition is None else {"partition": partition}
-        writer.produce(self.name(topic), value, key=key, headers=list((headers or {}).items()),
-                       on_delivery=lambda error, _: errors.append(error), **place)
+        for value in values:
+            writer.produce(self.name(topic), value, key=key, partition=partition,
+                           on_delivery=lambda error, _: errors.append(error))
         assert writer.flush(20) == 0, "not acknowledged"
-        assert errors == [None], errors
+        assert errors == [None] * len(values), errors
 
     def group(self, role: str) -> str:
         """The consumer group of dispatch or record."""
         return f"{self.prefix.rstrip('.')}-{role}"
 
-    def lag(self, role: str) -> int:
-        """Messages not yet committed by a group over all its partitions."""
+    def committed(self, role: str) -> dict[tuple[str, int], int]:
+        """What a group has committed, by topic and partition."""
         request = ConsumerGroupTopicPartitions(self.group(role))
-        committed = self.admin.list_consumer_group_offsets([request])[self.group(role)].result().topic_partitions
-        reader = Consumer({"bootstrap.servers": self.brokers, "group.id": f"{self.prefix}lag", "log_level": 0})
-        try:
-            return sum(
-                reader.get_watermark_offsets(place, timeout=10)[1] - max(place.offset, 0) for place in committed
-            )
-        finally:
-            reader.close()
+        answer = self.admin.list_consumer_group_offsets([request])[self.group(role)].result()
+        return {(place.topic, place.partition): place.offset for place in answer.topic_partitions if place.offset >= 0}
+
+    def lag(self, role: str) -> int:
+        """Messages not yet committed by a group over all partitions of its topics; all of one never committed."""
+        names = [self.name(topic) for topic in GROUP_TOPICS[role]]
+        wanted = {
+            TopicPartition(name, partition): OffsetSpec.latest()
+            for name in names for partition in self.admin.list_topics(name, timeout=10).topics[name].partitions
+        }
+        committed = self.committed(role)
+        return sum(
+            end.result().offset - committed.get((place.topic, place.partition), 0)
+            for place, end in self.admin.list_offsets(wanted).items()
+        )
 
     def delete_all(self) -> None:
         if names := self.names():

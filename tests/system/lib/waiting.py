@@ -8,21 +8,24 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(probe: Callable[[], T], timeout: float = 20, what: str = "", every: float = 0.05) -> T:
+def wait_until(probe: Callable[[], T], timeout: float = 20,
+               what: str | Callable[[], str] = "", every: float = 0.05, retry: type[Exception] = AssertionError) -> T:
     """Calls probe until it answers something true, which is returned. An AssertionError, with the last
-    answer, after timeout seconds. An assertion that fails inside probe counts as not yet."""
+    answer, after timeout seconds. An assertion that fails inside probe, or an exception of the kind
+    `retry`, counts as not yet."""
     deadline = time.monotonic() + timeout
     while True:
-        failure = None
+        failure: Exception | None = None
         try:
             last = probe()
             if last:
                 return last
-        except AssertionError as error:
+        except (AssertionError, retry) as error:
             last, failure = None, error
         if time.monotonic() >= deadline:
             saw = failure if failure is not None else repr(last)
-            raise AssertionError(f"after {timeout} s still not {what or 'true'}; last: {saw}") from failure
+            told = what() if callable(what) else what or "true"
+            raise AssertionError(f"after {timeout} s still not {told}; last: {saw}") from failure
         time.sleep(every)
 
 

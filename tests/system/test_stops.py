@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stops bind what was queued already; limits are exact with any number of processes; ends are clean."""
+
+from datetime import datetime, timedelta
+
+QUICK = {"JOB_LEASE_S": 8, "LEASE_MARGIN_S": 1, "PROVIDER_TIMEOUT_S": 4}
+
+
+def test_stops_between_queue_and_post(stack):
+    stack.start(KAFKA_SESSION_TIMEOUT_MS=30000)
+    stack.sim.script([{"action": {"outcome": "SALE", "call_ms": 100}}])
+    posted = 0
+
+    def round_of(number, stop, start, gate):
+        """Jobs are queued, then comes the stop, then the consumer looks at them; later the stop ends."""
+        nonlocal posted
+        stack.consumer.freeze()
+        leads = stack.leads(number)
+        stack.wait_count(number, "follow_ups", "status = 'queued'")
+        stack.db.execute(stop)
+        stack.consumer.thaw()
+        ids = [lead["id"] for lead in leads]
+        stack.wait_until(lambda: stack.count("follow_ups", "lead_id = any(%s) and status = 'pending' and gate = %s", ids, gate)
+                         == number, 20, f"all held by {gate}")
+        assert stack.sim.stats()["posts"] == posted
+        assert stack.count("follow_ups", "lead_id = any(%s) and (attempts > 0 or job_id is not null)", ids) == 0
+        stack.db.execute(start)
+        stack.db.execute("update follow_ups set next_look_at = now() where status = 'pending'")
+        posted += number
+        stack.wait_count(posted, "follow_ups", "status = 'completed'")
+        assert stack.ledger()["total"] == posted
+
+    round_of(5, "update lanes set active = false where name = 'follow_ups'",
+             "update lanes set active = true where name = 'follow_ups'", "lane")
+    round_of(5, "update settings set value = 'true' where key = 'stopped'",
+             "update settings set value = 'false' where key = 'stopped'", "stopped")
+    round_of(5, "update tenants set stopped_at = now()", "update tenants set stopped_at = null", "stopped")
+    round_of(5, "update accounts set active = false", "update accounts set active = true", "credentials")
+    round_of(5, "update lanes set window_start = (now() at time zone 'UTC' + interval '2 hours')::time,"
+             " window_end = (now() at time zone 'UTC' + interval '3 hours')::time, time_zone = 'UTC' where name = 'follow_ups'",
+             "update lanes set window_start = null, window_end = null where name = 'follow_ups'", "window")
+
+    # What binds one lead binds that lead alone.
+    stack.consumer.freeze()
+    asked, closed, lost, paused, moved, free = stack.leads(6)
+    stack.wait_count(6, "follow_ups", "status = 'queued'")
+    stack.insert("suppressions", phone=asked["phone"], reason="asked")
+    for lead, change in ((closed, "stage = 'closed'"), (lost, "stage = 'lost'"), (paused, "paused = true"),
+                         (moved, "phone = '911'")):
+        stack.db.execute(f"update leads set {change} where id = %s", (lead["id"],))
+    stack.consumer.thaw()
+    stack.wait_count(0, "follow_ups", "status in ('queued', 'dialing')")
+    stack.wait_until(lambda: stack.ledger()["total"] == posted + 1, 10, "one was dialed")
+    ends = [stack.row("select status, coalesce(reason, gate) as why from follow_ups where lead_id = %s", lead["id"])
+            for lead in (asked, closed, lost, paused, moved, free)]
+    assert [(end["status"], end["why"]) for end in ends] == [
+        ("skipped", "suppressed"), ("skipped", "stage"), ("skipped", "stage"), ("pending", "paused"),
+        ("skipped", "number"), ("completed", None)]
+    assert stack.sim.stats()["posts"] == posted + 1
+    assert stack.sim.dialed(free["phone"]) == 1
+    stack.assert_nothing_lost()
+
+
+def test_concurrency_is_exact_with_two_of_each(stack):
+    most, call_ms = 5, 300
+    stack.start("producer", "producer", "consumer", "consumer", "webhook")
+    stack.db.execute("update lanes set max_concurrent = %s where name = 'follow_ups'", (most,))
+    stack.sim.script([{"action": {"outcome": "SALE", "call_ms": call_ms, "latency_ms": 20}}])
+    leads = stack.leads(60)
+    highest = 0
+
+    def done():
+        nonlocal highest
+        busy = stack.value("select (select count(*) from live) + (select count(*) from follow_ups where status = 'queued')")
+        assert busy <= most
+        highest = max(highest, busy)
+        return stack.count("calls", "status = 'completed'") == len(leads)
+
+    # An assertion about the limit must not count as "not yet".
+    stack.wait_until(lambda: _settled(done), 60, "all calls")
+    assert highest == most
+    starts = sorted(datetime.fromisoformat(call["at"]) for call in stack.sim.calls())
+    assert len(starts) == len(leads)
+    for first, later in zip(starts, starts[most:]):
+        assert later - first >= timedelta(milliseconds=call_ms), "more calls at once than the lane permits"
+    workers = stack.rows("select distinct split_part(worker, '/', 1) as name from calls")
+    assert len(workers) == 2, "one consumer did all the work"
+    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+
+
+def _settled(probe):
+    try:
+        return probe()
+    except AssertionError as error:
+        raise RuntimeError("the limit was broken") from error
+
+
+def test_stopping_under_load_is_clean(stack):
+    stack.start(HTTP_SLOTS=10, FOLLOW_UP_ACCOUNT="vapi", **QUICK)
+    stack.sim.script([{"action": {"outcome": {"SALE": 1, "NO_ANSWER": 1}, "call_ms": 300, "latency_ms": 400}}])
+    leads = stack.leads(80)
+    for number, process in enumerate([stack.consumer, stack.webhook, stack.producer, stack.consumer]):
+        stack.wait_until(lambda number=number: stack.sim.stats()["in_flight"] >= 5
+                         and stack.ledger()["total"] >= 12 * (number + 1), 20, "POSTs in flight")
+        assert process.stop() == 0
+        if process.kind == "consumer":
+            assert stack.sim.stats()["in_flight"] == 0
+            assert stack.count("calls", "status in ('dialing', 'unknown')") == 0
+        process.start()
+    stack.wait_count(80, "calls", "ended_at is not null and decided_at is not null", timeout=60)
+    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+    assert stack.sim.stats()["posts"] == stack.count("calls") == 80
+    assert not list(stack.consumer.log_events("call.unknown"))
+    assert stack.count("calls", "error is not null") == 0
+    stack.assert_nothing_lost()
