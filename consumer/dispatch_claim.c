@@ -2,8 +2,8 @@
 /*
  * The dispatcher's side of the database: one batch at a time, each one transaction of the results
  * that are due and the claim of the jobs that wait. While a batch is under way the next one
- * gathers, so batches are of one job when idle and of hundreds under load, and nobody waits for a
- * timer.
+ * gathers, so batches are of one job when idle and of hundreds under load, and no claim waits for a
+ * timer. Results are written at once if none were written lately, else a few together.
  *
  * A claim whose answer is lost may have been done. Its jobs are claimed again, and after that (the
  * second claim waits for the first one's locks) those that turn out to be ours are read.
@@ -18,8 +18,7 @@
 #include "consumer_sql.h"
 
 #define ARRAY_MAX_BYTES (1u << 20)
-#define RESULT_LINGER_MS 10 /* a result waits so long for a claim to go with */
-#define RESULTS_AT_ONCE 64  /* or until there are so many */
+#define RESULTS_AT_ONCE 64 /* are not kept waiting */
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
 
@@ -251,7 +250,7 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 	if (d->batch_claims > 0) {
 		take_verdicts(d, b->res[i], not_durable);
 		if (d->claim.lost > 0)
-			take_mine(d, b->res[i + 2], not_durable);
+			take_mine(d, b->res[i + 1], not_durable);
 		drop_rest(d);
 	}
 }
@@ -352,7 +351,7 @@ static bool results_are_due(const struct dispatcher *d)
 	if (d->result_since_ms == 0)
 		return false;
 	return d->stopping || d->singly > 0 || d->pool.counts[JOB_REPORTING] >= RESULTS_AT_ONCE ||
-	       clock_boot_ms(d->o.clock) - d->result_since_ms >= RESULT_LINGER_MS;
+	       clock_boot_ms(d->o.clock) - d->results_sent_ms >= RESULT_GAP_MS;
 }
 
 /* False: nothing is sent, because a parameter passed its bound or there is no memory. */
@@ -360,21 +359,23 @@ static bool send_batch(struct dispatcher *d)
 {
 	struct claim_params *c = &d->claim;
 	const char *jobs = pg_array_finish(&c->job_array);
-	const char *claim[] = {jobs, pg_array_finish(&c->follow_up_array), d->o.worker, c->lease_s,
-			       c->check_s};
-	const char *stamp[] = {jobs, d->o.worker, pg_array_finish(&c->account_array),
+	const char *claim[] = {jobs,
+			       pg_array_finish(&c->follow_up_array),
+			       d->o.worker,
+			       c->lease_s,
+			       c->check_s,
+			       pg_array_finish(&c->account_array),
 			       pg_array_finish(&c->fingerprint_array)};
 	const char *mine[] = {pg_array_finish(&c->lost_array), d->o.worker};
 	const char *const *results = result_batch_params(&d->results);
 
-	if (!jobs || !claim[1] || !stamp[2] || !stamp[3] || !mine[0] || !results ||
+	if (!jobs || !claim[1] || !claim[5] || !claim[6] || !mine[0] || !results ||
 	    !pg_begin(d->pg, on_batch, d))
 		return false;
 	if (d->batch_results > 0)
 		pg_add(d->pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, results);
 	if (d->batch_claims > 0) {
 		pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
-		pg_add(d->pg, CONSUMER_STAMP_CALLS, sizeof(stamp) / sizeof(stamp[0]), stamp);
 		if (c->lost > 0)
 			pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
 	}
@@ -390,11 +391,14 @@ void dispatch_claim_pump(struct dispatcher *d)
 		return;
 	if (d->result_since_ms == 0)
 		d->singly = 0;
+	bool results = results_are_due(d);
 	d->batch_claims = take_claims(d, claimable(d));
-	if (d->batch_claims == 0 && !results_are_due(d))
+	if (d->batch_claims == 0 && !results)
 		return;
-	d->batch_results = take_results(d, d->singly > 0 ? 1 : d->batch_max);
+	d->batch_results = results ? take_results(d, d->singly > 0 ? 1 : d->batch_max) : 0;
 	d->batch_sent_ms = now_ms;
+	if (results)
+		d->results_sent_ms = now_ms;
 	d->batch_out = send_batch(d);
 	if (!d->batch_out) {
 		log_error("claim.not_sent", LOG_INT("claims", d->batch_claims),

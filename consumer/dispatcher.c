@@ -22,7 +22,6 @@
 #define SCHEMA_WAIT_MS 30000
 #define NO_MEMORY_WAIT_MS 250
 #define TICK_S 0.25 /* what failed is tried again */
-#define LINGER_S 0.01
 #define STOP_MARGIN_MS 10000
 #define QUEUED_KBYTES 4096
 #define REASON_BYTES 256
@@ -275,7 +274,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 	(void)loop, (void)revents;
 	dispatch_claim_pump(d);
 	if (d->result_since_ms != 0 && !ev_is_active(&d->linger)) {
-		ev_timer_set(&d->linger, LINGER_S, 0.0);
+		ev_timer_set(&d->linger, RESULT_GAP_MS / 1000.0, 0.0);
 		ev_timer_start(d->loop, &d->linger);
 	}
 	if (d->stalled && can_read_on(d)) {
@@ -368,7 +367,7 @@ static void start_watchers(struct dispatcher *d)
 	ev_prepare_init(&d->turn, on_turn);
 	d->turn.data = d;
 	ev_prepare_start(d->loop, &d->turn);
-	ev_timer_init(&d->linger, on_linger, LINGER_S, 0.0);
+	ev_timer_init(&d->linger, on_linger, RESULT_GAP_MS / 1000.0, 0.0);
 	d->linger.data = d;
 	ev_timer_init(&d->ticker, on_tick, TICK_S, TICK_S);
 	d->ticker.data = d;

@@ -12,6 +12,8 @@
 #include "consumer/kafka_group.h"
 #include "consumer/result_batch.h"
 
+#define RESULT_GAP_MS 25 /* between two writings of few results */
+
 struct claim_params {
 	struct buf job_ids, follow_up_ids, lost_ids, accounts, fingerprints;
 	struct pg_array job_array, follow_up_array, lost_array, account_array, fingerprint_array;
@@ -33,7 +35,7 @@ struct dispatcher {
 
 	/* dispatcher.c */
 	ev_prepare turn; /* before the loop sleeps: what came in this turn becomes one batch */
-	ev_timer linger; /* results wait a moment for a claim to go with */
+	ev_timer linger; /* results wait a moment for others */
 	ev_timer ticker; /* what has to be tried again */
 	bool stalled;	 /* on_message said no */
 	int64_t read_again_ms; /* boot clock: there was no memory for a message */
@@ -55,6 +57,7 @@ struct dispatcher {
 	unsigned errors;	 /* in a row */
 	size_t singly;		 /* so many results are written alone: one of them is refused */
 	int64_t result_since_ms; /* boot clock, when the oldest unwritten result came; 0: none */
+	int64_t results_sent_ms; /* boot clock, of the last batch with results */
 	struct result_batch results;
 	struct claim_params claim;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The recorder waits for nothing but its own last transaction: what comes from Kafka in the
- * meantime is the next batch, so batches are small when there is little and large when there is
- * much. While PostgreSQL is away the queue fills and reading stops; Kafka keeps the rest.
+ * What comes from Kafka while a transaction is under way is the next batch, so batches are small
+ * when there is little and large when there is much; a trickle is taken a few at a time, since a
+ * batch costs the database more than what it holds. While PostgreSQL is away the queue fills and
+ * reading stops; Kafka keeps the rest.
  */
 #include "consumer/recorder_internal.h"
 
@@ -20,6 +21,8 @@
 #define PREFETCH_KBYTES 4096
 #define STATEMENT_TIMEOUT_MS 30000
 #define REVISIT_S 30.0
+#define BATCH_GAP_MS 40 /* between the starts of two batches of fewer than */
+#define BATCH_ENOUGH 64
 #define BACKOFF_BASE_MS 100
 #define BACKOFF_MAX_MS 5000
 
@@ -148,6 +151,19 @@ static bool on_message(void *arg, const rd_kafka_message_t *m)
 
 /* ---- What is done next ---- */
 
+static void start_batch(struct recorder *r)
+{
+	int64_t now_ms = clock_boot_ms(r->o.clock);
+	int64_t wait_ms = r->started_ms + BATCH_GAP_MS - now_ms;
+
+	if (wait_ms > 0 && r->queue_count < BATCH_ENOUGH && !r->probe_due) {
+		recorder_pause(r, wait_ms);
+		return;
+	}
+	r->started_ms = now_ms;
+	recorder_batch_start(r);
+}
+
 void recorder_advance(struct recorder *r)
 {
 	if (r->batch.open || r->loading || r->letters_on_way > 0)
@@ -163,7 +179,7 @@ void recorder_advance(struct recorder *r)
 		recorder_load_offsets(r);
 	else if (r->positions_count > 0 &&
 		 (r->queue || r->proofs_count > 0 || r->revisit_due || r->probe_due))
-		recorder_batch_start(r);
+		start_batch(r);
 }
 
 void recorder_pause(struct recorder *r, int64_t ms)

@@ -172,6 +172,7 @@ struct recorder {
 	ev_timer revisit;
 
 	size_t letters_on_way;
+	int64_t started_ms;	/* boot clock, of the last batch */
 	ev_timer pause;		/* until the next try */
 	unsigned failures;	/* in a row */
 	int32_t schema_wanted;	/* of the first message; 0: none is waited for */

@@ -3,7 +3,8 @@
 -- if its follow-up is still queued under this job id, every gate passes now, the window is open and nobody else is live on the
 -- phone. What is held goes back to the queue here and now; every job gets a verdict.
 -- Sets inside the statement are compared by hashed sub-selects: the planner takes them for tiny and would loop over joins.
--- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look
+-- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look, $6 account names,
+-- $7 fingerprints of the credentials that this worker posts with: a list read with others proves nothing about the call
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (
@@ -26,9 +27,10 @@ WITH job AS MATERIALIZED (
 	RETURNING job_id
 ), ledger AS (
 	INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status,
-		worker, due_at, dial_by)
+		worker, due_at, dial_by, fingerprint)
 	SELECT k.job_id, k.tenant_id, k.follow_up_id, k.kind, k.lane_id, k.lead_id, k.account_id, k.provider, k.phone,
-		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by
+		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by,
+		(SELECT fingerprint FROM unnest($6::text[], $7::text[]) f (account, fingerprint) WHERE f.account = k.account LIMIT 1)
 	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered)) IS TRUE
 	ON CONFLICT DO NOTHING
 	RETURNING job_id, follow_up_id

@@ -74,7 +74,7 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	ON CONFLICT DO NOTHING
 ), called_off AS (
 	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL
-	FROM alive a WHERE f.id = a.follow_up_id AND f.status IN ('pending', 'queued')
+	WHERE f.id = ANY (ARRAY(SELECT follow_up_id FROM alive)) AND f.status IN ('pending', 'queued')   -- by key, never the whole queue
 	RETURNING f.id
 ), called AS (   -- and the lead source makes no other
 	UPDATE leads l SET call_date = coalesce(l.call_date, a.posted_at, now()), updated_at = now()

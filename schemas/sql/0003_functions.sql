@@ -1,20 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Small functions and the triggers that keep derived columns.
 
+-- Functions that triggers call are PL/pgSQL's, which keeps their plans for the session; one in SQL is planned at each call.
+
 -- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
-CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END
-	FROM (SELECT CASE
-		WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
-		WHEN bare ~ '^\+' THEN bare
-		WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
-		WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
-		WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
-		WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
-		END AS e164
-		FROM (SELECT regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
-			'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') AS bare) a) b
-$$;
+CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN (
+		SELECT CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END
+		FROM (SELECT CASE
+			WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
+			WHEN bare ~ '^\+' THEN bare
+			WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
+			WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
+			WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
+			WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
+			END AS e164
+			FROM (SELECT regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
+				'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') AS bare) a) b);
+END $$;
 
 -- Emergency and N11 codes, 900 and 976 numbers are never dialed.
 CREATE FUNCTION number_is_dialable(e164 text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -23,19 +27,21 @@ $$;
 
 -- All zones of the number's block: the longest prefix in North America; elsewhere every zone of the country, because
 -- a mobile number says nothing about the place. Empty: not known (toll-free, country entry of many zones).
-CREATE FUNCTION phone_zone_names(e164 text) RETURNS text[] LANGUAGE sql STABLE AS $$
-	SELECT coalesce((SELECT zones FROM carillon.phone_zones
+CREATE FUNCTION phone_zone_names(e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN coalesce((SELECT zones FROM carillon.phone_zones
 		WHERE prefix IN (SELECT substr(e164, 2, n) FROM generate_series(1, 9) n) AND prefix <> '1'
-		ORDER BY CASE WHEN e164 LIKE '+1%' THEN -length(prefix) ELSE length(prefix) END LIMIT 1), '{}')
-$$;
+		ORDER BY CASE WHEN e164 LIKE '+1%' THEN -length(prefix) ELSE length(prefix) END LIMIT 1), '{}');
+END $$;
 
-CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN own_zone IS NULL OR own_zone = '' THEN
+CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN CASE WHEN own_zone IS NULL OR own_zone = '' THEN
 			(SELECT CASE WHEN bool_and(t.name IS NOT NULL) THEN array_agg(z.zone) ELSE '{}' END   -- one unknown: closed
 			 FROM unnest(carillon.phone_zone_names(e164)) z (zone) LEFT JOIN carillon.time_zones t ON t.name = z.zone)
 		WHEN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = own_zone) THEN ARRAY[own_zone]
-		ELSE '{}' END
-$$;
+		ELSE '{}' END;
+END $$;
 
 CREATE FUNCTION leads_derive() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

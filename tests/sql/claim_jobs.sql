@@ -6,8 +6,6 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/my_dialing.sql
 \ir lib/prepare.psql
-\set file consumer/sql/stamp_calls.sql
-\ir lib/prepare.psql
 \set file consumer/sql/stop_feed.sql
 \ir lib/prepare.psql
 \set file consumer/sql/due_checks.sql
@@ -20,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(74);
+SELECT plan(72);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -30,7 +28,7 @@ CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bi
 CREATE FUNCTION fx.claim(jobs uuid[], follow_ups bigint[], worker text DEFAULT 'worker/1') RETURNS SETOF fx.verdict LANGUAGE plpgsql AS $$
 BEGIN
 	SET LOCAL ROLE carillon_consumer;
-	RETURN QUERY EXECUTE format('EXECUTE claim_jobs(%L, %L, %L, 60, 85)', jobs, follow_ups, worker);
+	RETURN QUERY EXECUTE format('EXECUTE claim_jobs(%L, %L, %L, 60, 85, ''{fx-two,fx-one}'', ''{xyz,abc}'')', jobs, follow_ups, worker);
 	RESET ROLE;
 END $$;
 
@@ -54,7 +52,7 @@ SELECT results_eq('SELECT job_id, verdict, gate, follow_up_id, tenant, kind, acc
 	''NY'', ''{"a": 1}''::jsonb, 2)', :'job', :f, :lane), 'a queued job becomes ours to dial, with all that the request needs');
 SELECT is(fx.state(:f), 'dialing', 'the follow-up is dialing');
 SELECT results_eq(format('SELECT tenant_id, follow_up_id, status, worker, attempt, phone, provider, claimed_at, posted_at, fingerprint FROM calls WHERE job_id = %L', :'job'),
-	format('SELECT ''fx'', %s::bigint, ''dialing'', ''worker/1'', 2, phone, ''omni'', now(), NULL::timestamptz, NULL::text FROM dialed', :f),
+	format('SELECT ''fx'', %s::bigint, ''dialing'', ''worker/1'', 2, phone, ''omni'', now(), NULL::timestamptz, ''abc'' FROM dialed', :f),
 	'the ledger has it before a byte leaves');
 SELECT results_eq(format('SELECT tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at, checks FROM live WHERE job_id = %L', :'job'),
 	format('SELECT ''fx'', phone, %s::bigint, account_id, %s::bigint, ''dialing'', now() + interval ''60 seconds'', now() + interval ''85 seconds'', 0 FROM dialed',
@@ -177,12 +175,7 @@ SELECT results_eq('SELECT job_id, verdict, gate, follow_up_id, tenant, kind, lea
 CREATE TEMP TABLE others AS EXECUTE my_dialing(ARRAY[:'job']::uuid[], 'worker/2');
 SELECT is_empty('SELECT * FROM others', 'and nothing of another worker''s');
 
-EXECUTE stamp_calls(ARRAY[:'job']::uuid[], 'worker/2', '{fx-one}', '{abc}');
-SELECT is(fingerprint, NULL, 'only its own worker stamps a call') FROM calls WHERE job_id = :'job';
-EXECUTE stamp_calls(ARRAY[:'job']::uuid[], 'worker/1', '{fx-two,fx-one}', '{xyz,abc}');
-SELECT is(fingerprint, 'abc', 'with the credentials of its account') FROM calls WHERE job_id = :'job';
-EXECUTE stamp_calls(ARRAY[:'job']::uuid[], 'worker/1', '{fx-one}', '{def}');
-SELECT is(fingerprint, 'abc', 'once') FROM calls WHERE job_id = :'job';
+SELECT is(fingerprint, 'abc', 'it is stamped with the credentials of its account') FROM calls WHERE job_id = :'job';
 
 -- ---- What stops a claimed call before its first byte ------------------------------------------------------------------------------------
 

@@ -242,7 +242,7 @@ static struct job *posting(struct world *w)
 
 static void let_lease_end(struct world *w)
 {
-	w->ahead_ms = w->dispatcher->lease_ms - w->dispatcher->margin_ms;
+	w->ahead_ms += w->dispatcher->lease_ms - w->dispatcher->margin_ms;
 	read_feed(w);
 }
 
@@ -261,7 +261,7 @@ static void age_feed(struct world *w)
 {
 	sql_run(w->db.admin, "begin");
 	sql_run(w->db.admin, "lock table suppressions in access exclusive mode");
-	w->ahead_ms = STOP_FEED_MAX_AGE_MS + 1;
+	w->ahead_ms += STOP_FEED_MAX_AGE_MS + 1;
 }
 
 /* Each forbids the POST of a claimed job whose connection is being made. */
@@ -313,7 +313,6 @@ static void test_gates_of_the_first_byte(void **state)
 			 i + 1);
 		assert_sql(w, sql, "pendingnot_dialed");
 		use->held_until_ms = 0;
-		w->ahead_ms = 0;
 		if (rows[i].unset)
 			sql_run(w->db.admin, rows[i].unset);
 		read_feed(w);
