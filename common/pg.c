@@ -5,6 +5,10 @@
  * that is narrow (a result and a NULL for each statement, a sync result for each batch, none after
  * a FATAL), so it is kept in this one place.
  *
+ * A plan is as good as what its tables held when it was made, and a table that was empty then may
+ * be read whole for each row. The server notices by itself at the next ANALYZE; here plans are
+ * forgotten every few seconds, and when one ran out of its time.
+ *
  * No callback is called from inside pg_begin(), pg_add() or pg_commit(): what fails there is
  * answered by a timer of zero seconds. So callers may submit from callbacks without recursion.
  */
@@ -15,6 +19,8 @@
 #include <string.h>
 
 #include "common/pg_internal.h"
+
+#define REPLAN_MS 10000
 
 void pg_first_line(char ret[PG_REASON_BYTES], const char *text)
 {
@@ -152,6 +158,8 @@ static void take_error(struct pg *pg, struct pg_batch *b, const PGresult *res)
 		pg_link_break(pg, message);
 	} else {
 		set_error(b, PG_ERROR, sqlstate, message);
+		if (strcmp(sqlstate, "57014") == 0)
+			pg->replan_at_ms = 0;
 	}
 }
 
@@ -177,10 +185,13 @@ static void take_result(struct pg *pg, PGresult *res)
 	}
 	if (status == PGRES_FATAL_ERROR)
 		take_error(pg, b, res);
-	if (b->got < b->n)
+	if (b->replans)
+		PQclear(res);
+	else if (b->got < b->n)
 		b->res[b->got++] = res;
 	else
 		PQclear(res);
+	b->replans = false;
 }
 
 static void take_notifications(struct pg *pg)
@@ -301,6 +312,21 @@ size_t pg_batches_in_flight(const struct pg *pg)
 	return pg->count;
 }
 
+/* Before the statements of the batch, in their transaction. */
+static void replan(struct pg *pg, struct pg_batch *b)
+{
+	int64_t now_ms = clock_boot_ms(pg->o.clock);
+
+	if (now_ms < pg->replan_at_ms)
+		return;
+	pg->replan_at_ms = now_ms + REPLAN_MS;
+	b->replans = PQsendQueryParams(pg->conn, "DISCARD PLANS", 0, NULL, NULL, NULL, NULL, 0);
+	if (!b->replans) {
+		pg_link_break(pg, PQerrorMessage(pg->conn));
+		set_error(b, PG_DOWN, "08006", pg->reason);
+	}
+}
+
 bool pg_begin(struct pg *pg, pg_batch_cb *cb, void *arg)
 {
 	if (pg->open || pg->count >= pg->slots - 1 || pg->phase == PG_PHASE_CLOSED)
@@ -310,7 +336,9 @@ bool pg_begin(struct pg *pg, pg_batch_cb *cb, void *arg)
 	size_t res_cap = b->res_cap;
 	*b = (struct pg_batch){
 		.cb = cb, .arg = arg, .res = res, .res_cap = res_cap, .failed_index = -1};
-	if (!pg_is_up(pg))
+	if (pg_is_up(pg))
+		replan(pg, b);
+	else
 		set_error(b, PG_DOWN, "08006", pg->reason);
 	pg->open = true;
 	return true;

@@ -10,8 +10,9 @@
 #define OPTIONS_BYTES 1024
 /*
  * Every statement is prepared, reaches its rows by index and handles sets whose size the planner
- * can't know: one plan for good, made from indexes whatever the statistics say, is right for an
- * empty table and for ten million rows. JIT would compile for longer than the statements run.
+ * can't know: one plan made from indexes, whatever the statistics say, serves an empty table and
+ * ten million rows. To an empty table all its indexes are alike, so pg.c has plans made anew while
+ * tables grow. JIT would compile for longer than the statements run.
  */
 #define PLANNING                                                                                   \
 	" -c jit=off -c plan_cache_mode=force_generic_plan"                                        \

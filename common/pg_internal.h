@@ -29,8 +29,9 @@ struct pg_batch {
 	void *arg;
 	enum pg_batch_state state;
 	enum pg_status status;
-	size_t n;   /* statements sent */
-	size_t got; /* results received */
+	bool replans; /* the first result is that of the forgetting of plans, not the caller's */
+	size_t n;     /* statements sent */
+	size_t got;   /* results received */
 	PGresult **res;
 	size_t res_cap;
 	int failed_index;
@@ -49,6 +50,7 @@ struct pg {
 	size_t channels;	      /* of o.listen */
 	size_t setup_done;	      /* statements of the setup that were answered */
 	unsigned attempt;
+	int64_t replan_at_ms; /* boot clock */
 	ev_io io;
 	ev_timer deadline;	  /* of the phase; while up, of the next answer */
 	ev_timer later;		  /* what can't be done where it arises */

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
+#define WRITE_LATE_MS 500
 #define ACCOUNT_HOLD_MS 60000 /* as long as apply_results.sql opens the breaker */
 #define HEADER_BYTES 128
 
@@ -47,12 +48,20 @@ static void publish_result(struct dispatcher *d, struct job *j)
 	j->publishing = publish(d->o.publisher, &m, j->traceparent, &j->delivery);
 }
 
+/* The database is away or slow: Kafka alone keeps the results meanwhile. */
+static bool writing_is_late(const struct dispatcher *d)
+{
+	return !pg_is_up(d->pg) ||
+	       (d->batch_out && clock_boot_ms(d->o.clock) - d->batch_sent_ms > WRITE_LATE_MS);
+}
+
 void dispatch_publish_again(struct dispatcher *d)
 {
 	struct job *j = d->pool.lists[JOB_REPORTING];
+	bool late = writing_is_late(d);
 
 	for (; j; j = j->next) {
-		if (j->published || j->publishing)
+		if (j->published || j->publishing || (!j->written && !late))
 			continue;
 		publish_result(d, j);
 		if (!j->publishing)
@@ -64,6 +73,8 @@ void dispatch_written(struct dispatcher *d, struct job *j)
 {
 	j->writing = false;
 	j->written = true;
+	if (!j->published && !j->publishing)
+		publish_result(d, j);
 	end_if_done(d, j);
 }
 
@@ -91,7 +102,10 @@ static void log_result(const struct job *j)
 		 LOG_STR("error", j->verdict.error));
 }
 
-/* The job has a result: it is published at once, and written with the next batch. */
+/*
+ * The job has a result: it is written with the next batch, and published then, so that the recorder
+ * finds it applied instead of waiting for the same rows.
+ */
 static void report(struct dispatcher *d, struct job *j)
 {
 	metric_add(METRIC_DISPATCHED, dispatch_result_text(j->verdict.result), 1);
@@ -102,7 +116,6 @@ static void report(struct dispatcher *d, struct job *j)
 	metric_set(METRIC_POSTS_IN_FLIGHT, NULL, (double)d->pool.counts[JOB_POSTING]);
 	if (d->result_since_ms == 0)
 		d->result_since_ms = clock_boot_ms(d->o.clock);
-	publish_result(d, j);
 }
 
 static void report_without_post(struct dispatcher *d, struct job *j, enum dispatch_result result,

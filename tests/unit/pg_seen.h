@@ -22,6 +22,7 @@
 	X(elements)                                                                                \
 	X(numbers)                                                                                 \
 	X(settings)                                                                                \
+	X(planned)                                                                                 \
 	X(broken)
 
 enum stmt {

@@ -270,6 +270,40 @@ static void test_plan_that_no_longer_fits(void **state)
 	stop(&s);
 }
 
+static int64_t ahead_ms;
+
+static int64_t boot_ahead(void *arg)
+{
+	(void)arg;
+	return clock_boot_ms(clock_system()) + ahead_ms;
+}
+
+/* Plans are made anew after a while, and after a statement that ran out of time. */
+static void test_replans(void **state)
+{
+	struct seen s;
+	struct clock clock = *clock_system();
+	struct pg_options o = options_for(&s);
+
+	(void)state;
+	ahead_ms = 0;
+	clock.boot_ms = boot_ahead;
+	o.clock = &clock;
+	o.statement_timeout_ms = 50;
+	start(&s, &o);
+	RUN_UNTIL(&s, s.ups == 1);
+	int64_t first = run_one(&s, stmt_planned, NULL, NULL).value;
+	assert_int_equal(run_one(&s, stmt_planned, NULL, NULL).value, first);
+	ahead_ms = 60000;
+	struct job j = run_one(&s, stmt_planned, NULL, NULL);
+	assert_int_equal(j.n, 1);
+	assert_int_equal(j.value, first + 1);
+	assert_int_equal(run_one(&s, stmt_planned, NULL, NULL).value, first + 1);
+	assert_int_equal(run_one(&s, stmt_sleep, "5", NULL).error.status, PG_ERROR);
+	assert_int_equal(run_one(&s, stmt_planned, NULL, NULL).value, first + 2);
+	stop(&s);
+}
+
 /* ---- Arrays ---- */
 
 static const char *const elements[] = {"",	    "NULL", "null", "a,b",	"{}",	       "\"",
@@ -386,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_statement_timeout),
 		cmocka_unit_test(test_statement_that_does_not_prepare),
 		cmocka_unit_test(test_plan_that_no_longer_fits),
+		cmocka_unit_test(test_replans),
 		cmocka_unit_test(test_arrays),
 		cmocka_unit_test(test_transient),
 	};

@@ -132,9 +132,11 @@ static void test_dead_letters(void **state)
 	push_bytes(MSG_CALL_EVENT, garbage, sizeof(garbage) - 1);
 	push_event(1, 1, EVENT_ENDED, T0 + 1, "SALE");
 	world_start(&world);
-	run_for(&world, 0.3);
+	for (int i = 0; i < 1000 && broker.letters_count == 0; i++)
+		run_for(&world, 0.02);
 	/* Not past it before it is in the dead-letter topic. */
 	assert_true(broker.letters_count > 0);
+	run_for(&world, 0.1);
 	assert_sql(&world, "select count(*) from dead_letters", "0");
 	assert_int_not_equal(EVENT_LOG->stored, 4);
 	broker.delivery_error = NULL;
