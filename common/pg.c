@@ -185,9 +185,7 @@ static void take_result(struct pg *pg, PGresult *res)
 	}
 	if (status == PGRES_FATAL_ERROR)
 		take_error(pg, b, res);
-	if (b->replans)
-		PQclear(res);
-	else if (b->got < b->n)
+	if (!b->replans && b->got < b->n)
 		b->res[b->got++] = res;
 	else
 		PQclear(res);

@@ -19,7 +19,7 @@
 #define MESSAGES_MAX 20000
 #define MESSAGE_MAX_BYTES (2 << 20)
 #define VALUE_MAX_BYTES 65536
-#define LINGER_MS 2.0
+#define LINGER_MS 1.0
 /* Confirmations that wait for PostgreSQL; a claim beyond is published twice, which is harmless. */
 #define UNCONFIRMED_MAX 4096
 #define CONFIRM_DELAY_S 0.002

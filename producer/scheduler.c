@@ -21,7 +21,7 @@
 #define BATCHES_MAX 16
 /* Passes that find little start no closer than this: what falls due meanwhile is claimed together.
  */
-#define PASS_GAP_MS 20
+#define PASS_GAP_MS 12
 #define SETUP_RETRY_MS 5000
 #define DRAIN_S 10.0
 #define RUNS_MAX 256
