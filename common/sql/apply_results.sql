@@ -46,11 +46,12 @@ WITH given AS MATERIALIZED (
 		stage = CASE WHEN d.result = 'accepted' AND l.stage = 'new' THEN 'contacted' ELSE l.stage END,
 		call_date = CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) ELSE l.call_date END,
 		updated_at = now(),
-		raw_payload = jsonb_set(l.raw_payload, '{dispatch}', coalesce(l.raw_payload -> 'dispatch', '{}') || jsonb_strip_nulls(jsonb_build_object(
-			'status', CASE WHEN d.result = 'accepted' THEN 'completed' WHEN d.for_good THEN 'failed' ELSE 'pending' END,
-			'job_id', d.job_id, 'provider', d.provider, 'provider_call_id', d.provider_call_id,
-			'dispatched_at', CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) END,
-			'attempts', d.attempt - 1 + d.counts)) || jsonb_build_object('last_error', d.error))
+		raw_payload = l.raw_payload || jsonb_build_object('dispatch', coalesce(l.raw_payload -> 'dispatch', '{}') || CASE d.result
+			WHEN 'accepted' THEN jsonb_build_object('status', 'completed', 'job_id', d.job_id, 'provider', d.provider,
+				'provider_call_id', d.provider_call_id, 'dispatched_at', coalesce(d.posted_at, now()),
+				'attempts', d.attempt - 1 + d.counts, 'last_error', d.error)
+			ELSE jsonb_build_object('status', CASE WHEN d.for_good THEN 'failed' ELSE 'pending' END, 'job_id', d.job_id,
+				'provider', d.provider, 'attempts', d.attempt - 1 + d.counts, 'last_error', d.error) END)
 	FROM verdict d
 	WHERE l.id = d.lead_id AND d.kind IN ('follow_up', 'redial') AND d.result <> 'unknown'
 ), staged AS (

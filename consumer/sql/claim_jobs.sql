@@ -8,15 +8,19 @@
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (
-	SELECT f.id, j.job_id
+	SELECT f.id, f.lane_id, j.job_id
 	FROM (SELECT * FROM job ORDER BY follow_up_id) j CROSS JOIN LATERAL (
-		SELECT id FROM follow_ups WHERE id = j.follow_up_id AND job_id = j.job_id
+		SELECT id, lane_id FROM follow_ups WHERE id = j.follow_up_id AND job_id = j.job_id
 		AND status || '' = 'queued'   -- by primary key, never by the short-lived entries of the queued index
 		FOR UPDATE) f
+), lane AS MATERIALIZED (
+	SELECT lane_id, g AS verdict FROM lane_gates(now()) g WHERE lane_id = ANY (ARRAY(SELECT lane_id FROM mine))
 ), checked AS MATERIALIZED (
-	SELECT m.job_id, g.*
+	SELECT m.job_id, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.provider, g.kind, g.phone,
+		g.first_name, g.last_name, g.state, g.variables, g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window,
+		g.lead_start, g.lead_end, g.breaker_until
 	FROM mine m CROSS JOIN LATERAL (
-		SELECT * FROM follow_up_gates(now()) x WHERE x.follow_up_id = m.id OFFSET 0) g
+		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(m.id, n.verdict, now()) x WHERE n.lane_id = m.lane_id OFFSET 0) g
 ), entered AS (
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',

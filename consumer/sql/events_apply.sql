@@ -4,9 +4,9 @@
 -- refused and shows life is taken up again, its successor called off; such calls are the answer. A call whose end names no
 -- outcome waits for the report that does: it stays live, and is looked up if none comes within a minute.
 -- $1 longest call + grace in s
-WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a thousand rows, of all else too few
-	SELECT ids[i] AS job_id FROM (SELECT array_agg(DISTINCT call_job_id) AS ids FROM call_events
-		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'event') w CROSS JOIN generate_subscripts(ids, 1) i
+WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what follows is found by key
+	SELECT unnest(ARRAY(SELECT DISTINCT call_job_id FROM call_events
+		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
 ), call AS MATERIALIZED (
 	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at
 	FROM many JOIN calls c USING (job_id)
@@ -43,13 +43,15 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 		success = coalesce(v.success, c.success), callback_at = coalesce(v.callback_at, c.callback_at),
 		duration_ms = coalesce(v.duration_ms, c.duration_ms), ended_at = coalesce(v.ended_at, c.ended_at)
 	FROM verdict v WHERE c.job_id = v.job_id
-), still_live AS (
-	UPDATE live l SET state = v.status FROM verdict v WHERE l.job_id = v.job_id AND NOT v.over
+), still_live AS (   -- arrays, no joins: the planner may have seen live while it was empty, and would read it through
+	UPDATE live SET state = (ARRAY(SELECT status FROM verdict WHERE NOT over))[
+		array_position(ARRAY(SELECT job_id FROM verdict WHERE NOT over), job_id)]
+	WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE NOT over))
 ), undecided AS (
-	UPDATE live l SET next_check_at = least(l.next_check_at, now() + interval '1 minute')
-	FROM verdict v WHERE l.job_id = v.job_id AND v.over AND v.outcome IS NULL
+	UPDATE live SET next_check_at = least(next_check_at, now() + interval '1 minute')
+	WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NULL))
 ), freed AS (
-	DELETE FROM live l USING verdict v WHERE l.job_id = v.job_id AND v.over AND v.outcome IS NOT NULL
+	DELETE FROM live WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NOT NULL))
 ), report AS (
 	INSERT INTO call_reports (job_id, summary, transcript, recording_url, cost_micros)
 	SELECT f.job_id, f.summary, f.transcript, f.recording_url, f.cost_micros

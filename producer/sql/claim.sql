@@ -3,19 +3,19 @@
 -- gates over the set, held rows put off, the rest limited by batch per run, free slots, the account's slots and the rate.
 -- $1 token, $2 producer, $3 claims in all lanes together, $4 lease in seconds
 WITH served AS MATERIALIZED (
-	SELECT n.*, g.closed,
+	SELECT n.*, g AS verdict, g.closed,
 		CASE WHEN n.rate_per_second IS NOT NULL THEN least(greatest(n.rate_per_second, 1),
 			n.tokens + extract(epoch FROM now() - n.tokens_at) * n.rate_per_second) END AS filled
 	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
 	WHERE n.claim_token = $1::uuid
 ), budget AS MATERIALIZED (
-	SELECT n.id, n.time_zone, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled),
+	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled),
 		CASE WHEN n.max_concurrent > 0 THEN greatest(0, n.max_concurrent
 			- (SELECT count(*) FROM live v WHERE v.lane_id = n.id AND v.state <> 'undetermined')   -- holds its phone, no slot
 			- (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id WHERE k.lane_id = n.id AND q.status = 'queued')) END)::bigint AS free
 	FROM served n WHERE n.closed IS NULL
 ), candidate AS MATERIALIZED (
-	SELECT f.id, f.priority, f.next_look_at
+	SELECT f.id, b.verdict, f.priority, f.next_look_at
 	FROM budget b
 	CROSS JOIN LATERAL (
 		SELECT q.id, q.priority, q.next_look_at
@@ -23,13 +23,14 @@ WITH served AS MATERIALIZED (
 		CROSS JOIN LATERAL (
 			SELECT id, priority, next_look_at FROM follow_ups
 			WHERE lane_id = b.id AND priority = p.priority AND next_look_at <= now()
-			ORDER BY next_look_at LIMIT b.free + 100) q   -- some more than needed: held ones take no place
-		ORDER BY p.priority DESC, q.next_look_at LIMIT b.free + 100) f
+			ORDER BY next_look_at LIMIT greatest(b.free + 20, 120)) q   -- some more than needed: held ones take no place
+		ORDER BY p.priority DESC, q.next_look_at LIMIT greatest(b.free + 20, 120)) f
 	WHERE b.free > 0
 ), checked AS MATERIALIZED (
-	SELECT c.priority, c.next_look_at, g.*
+	SELECT c.priority, c.next_look_at, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.kind, g.phone,
+		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.breaker_until
 	FROM candidate c CROSS JOIN LATERAL (
-		SELECT * FROM follow_up_gates(now()) x WHERE x.follow_up_id = c.id OFFSET 0) g
+		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
 ), one_per_phone AS (
 	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
 	ORDER BY tenant_id, phone, priority DESC, next_look_at
@@ -44,7 +45,7 @@ WITH served AS MATERIALIZED (
 		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, next_look_at) AS in_account
 	FROM one_per_phone o
 ), picked AS MATERIALIZED (
-	SELECT r.*, uuid_v7() AS job_id
+	SELECT r.*, uuid_v7((SELECT uuid_v7_prefix())) AS job_id
 	FROM ranked r JOIN budget b ON b.id = r.lane_id LEFT JOIN limited_account a ON a.id = r.account_id
 	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= coalesce(a.free, r.in_account)
 ), claimed AS (

@@ -7,15 +7,18 @@ WITH stale AS MATERIALIZED (
 	WHERE lease_until < now() OR published_at IS NULL AND claimed_at < now() - $3::integer * interval '1 second'
 	ORDER BY id LIMIT 64 FOR UPDATE SKIP LOCKED
 ), waiting AS MATERIALIZED (
-	SELECT f.id, f.job_id, f.claim_id, s.lease_s
+	SELECT f.id, f.job_id, f.claim_id, s.lane_id, s.lease_s
 	FROM stale s CROSS JOIN LATERAL (
 		SELECT id, job_id, claim_id FROM follow_ups WHERE claim_id = s.id AND status = 'queued'
 		LIMIT $2::bigint FOR UPDATE SKIP LOCKED) f
 	LIMIT $2::bigint
+), lane AS MATERIALIZED (
+	SELECT lane_id, g AS verdict FROM lane_gates(now()) g WHERE lane_id = ANY (ARRAY(SELECT lane_id FROM stale))
 ), checked AS MATERIALIZED (
-	SELECT w.job_id, w.lease_s, g.*
+	SELECT w.job_id, w.lease_s, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account, g.kind, g.phone,
+		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.breaker_until
 	FROM waiting w CROSS JOIN LATERAL (
-		SELECT * FROM follow_up_gates(now()) x WHERE x.follow_up_id = w.id OFFSET 0) g
+		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(w.id, n.verdict, now()) x WHERE n.lane_id = w.lane_id OFFSET 0) g
 ), claimed AS (
 	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
 	SELECT lane_id, $1, count(*), least(greatest(max(lease_s), $4::integer) * 2, 3600),

@@ -144,7 +144,7 @@ CREATE TABLE follow_ups (
 	                 'skipped', 'cancelled', 'failed', 'undetermined')),
 	priority     smallint NOT NULL DEFAULT 0 CHECK (priority BETWEEN 0 AND 2),   -- 0 bulk, 1 normal, 2 manual
 	due_at       timestamptz NOT NULL DEFAULT now(),
-	next_look_at timestamptz,                       -- of a pending one: due_at, or when a held one is looked at again
+	next_look_at timestamptz,                       -- of a pending one: due_at, or when a held one is looked at again; else null
 	gate         text,                              -- what holds it
 	reason       text,                              -- of a final state
 	last_error   text,
@@ -154,8 +154,7 @@ CREATE TABLE follow_ups (
 	lease_until  timestamptz,
 	completed_at timestamptz,
 	created_at   timestamptz NOT NULL DEFAULT now(),
-	UNIQUE (source, source_id, occurrence),
-	CHECK ((status = 'pending') = (next_look_at IS NOT NULL))
+	UNIQUE (source, source_id, occurrence)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 
 -- No index names status: what only moves it on (queued, dialing, completed) then writes no index entry.

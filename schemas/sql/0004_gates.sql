@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The gates: every reason not to dial now, once, over sets.
 --
--- lane_gates(at) and follow_up_gates(at) are SQL functions of one SELECT without settings of their own, so that the
--- planner inlines them: the claims join them to their batch, carillon.gates() unpivots the same columns for `explain`.
--- A boolean column is true when its gate holds. follow_up_gates.hold is the first of them, in the order of
--- common/tbl/gate.h.
+-- lane_gates() and follow_up_gates() are SQL functions of one SELECT without settings of their own, so that the planner
+-- inlines them. A claim asks lane_gates(at) once for its lanes and gives each lane's verdict to the follow_up_gates() of its
+-- rows; carillon.gates() unpivots the same columns for `explain`. A boolean column is true when its gate holds. `hold` is the
+-- first of them, in the order of common/tbl/gate.h.
 
 -- Is a local time inside a window? No window: always. start > end: over midnight. 24:00 is a legal end.
 CREATE FUNCTION in_window(t time, w_start time, w_end time) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -24,16 +24,19 @@ CREATE FUNCTION window_close(l timestamp, w_start time, w_end time, zone text) R
 		ELSE (window_day(l, w_start, w_end) + CASE WHEN w_start >= w_end THEN 1 ELSE 0 END + w_end) AT TIME ZONE zone END
 $$;
 
+CREATE TYPE lane_verdict AS (
+	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
+	closed text, closes_at timestamptz,
+	account_id bigint, time_zone text, use_lead_window boolean, cap_24h integer, cap_7d integer   -- for its follow-ups
+);
+
 -- The lateral sub-selects with OFFSET 0 are computed once a row; without it the planner would copy their expressions to
 -- every place that names them.
-CREATE FUNCTION lane_gates(at timestamptz) RETURNS TABLE (
-	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
-	closed text, closes_at timestamptz)
-LANGUAGE sql STABLE AS $$
+CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE sql STABLE AS $$
 	SELECT n.id, g.stopped, NOT n.active, g."day", g.holiday, g."window",
 		CASE WHEN g.stopped THEN 'stopped' WHEN NOT n.active THEN 'lane' WHEN g."day" THEN 'day'
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
-		g.closes_at
+		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d
 	FROM carillon.lanes n
 	JOIN carillon.tenants t ON t.id = n.tenant_id
 	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
@@ -47,45 +50,48 @@ LANGUAGE sql STABLE AS $$
 		OFFSET 0) g
 $$;
 
-CREATE FUNCTION follow_up_gates(at timestamptz) RETURNS TABLE (
+CREATE TYPE follow_up_verdict AS (
 	follow_up_id bigint, tenant_id text, lane_id bigint, lead_id bigint, account_id bigint, account text, provider text,
 	kind text, phone text, zones text[], first_name text, last_name text, state text, variables jsonb, stage text,
 	attempts integer, due_at timestamptz, use_lead_window boolean, breaker_until timestamptz, live_job_id uuid,
 	no_phone boolean, number boolean, closed_stage boolean, suppressed boolean, stopped boolean, lane boolean, paused boolean,
 	credentials boolean, breaker boolean, "day" boolean, holiday boolean, "window" boolean, zone boolean, lead_window boolean,
-	is_live boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time, hold text)
+	is_live boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time, hold text
+);
+
+-- All gates of one follow-up, with the verdict of its lane at the same time.
+CREATE FUNCTION follow_up_gates(the_follow_up bigint, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
 LANGUAGE sql STABLE AS $$
 	SELECT f.id, f.tenant_id, f.lane_id, f.lead_id, a.id, a.name, a.provider, f.kind, l.phone_e164, z.zones, l.first_name,
-		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, f.attempts, f.due_at, n.use_lead_window, a.breaker_until,
-		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, lg.stopped, lg.lane, l.paused, g.credentials, g.breaker,
-		lg."day", lg.holiday, lg."window", g.zone, w.lead_window, g.is_live, g.cap, least(lg.closes_at, w.closes_at),
+		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, f.attempts, f.due_at, (n).use_lead_window, a.breaker_until,
+		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, (n).stopped, (n).lane, l.paused, g.credentials, g.breaker,
+		(n)."day", (n).holiday, (n)."window", g.zone, w.lead_window, g.is_live, g.cap, least((n).closes_at, w.closes_at),
 		p.w_start, p.w_end,
 		CASE WHEN g.no_phone THEN 'no_phone' WHEN g.number THEN 'number' WHEN g.closed_stage THEN 'stage'
-			WHEN g.suppressed THEN 'suppressed' WHEN lg.stopped THEN 'stopped' WHEN lg.lane THEN 'lane' WHEN l.paused THEN 'paused'
-			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN lg."day" THEN 'day'
-			WHEN lg.holiday THEN 'holiday' WHEN lg."window" THEN 'window' WHEN g.zone THEN 'zone'
+			WHEN g.suppressed THEN 'suppressed' WHEN (n).stopped THEN 'stopped' WHEN (n).lane THEN 'lane' WHEN l.paused THEN 'paused'
+			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN (n)."day" THEN 'day'
+			WHEN (n).holiday THEN 'holiday' WHEN (n)."window" THEN 'window' WHEN g.zone THEN 'zone'
 			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN g.cap THEN 'cap' END
 	FROM carillon.follow_ups f
 	JOIN carillon.leads l ON l.id = f.lead_id
-	JOIN carillon.lanes n ON n.id = f.lane_id
-	JOIN carillon.lane_gates(at) lg ON lg.lane_id = n.id
-	LEFT JOIN carillon.accounts a ON a.id = coalesce(f.account_id, n.account_id)
+	LEFT JOIN carillon.accounts a ON a.id = coalesce(f.account_id, (n).account_id)
 	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = f.tenant_id
 		AND (s.expires_at IS NULL OR s.expires_at > at)
 	LEFT JOIN carillon.live v ON v.phone = l.phone_e164 AND v.tenant_id = f.tenant_id
 	CROSS JOIN LATERAL (SELECT
 		-- UNKNOWN_ZONE=lane: a number without a zone may use its lane's, in narrower hours; never where a bad zone was given.
-		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR n.time_zone IS NULL
+		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR (n).time_zone IS NULL
 			OR (SELECT value FROM carillon.settings WHERE key = 'unknown_zone') IS DISTINCT FROM '"lane"' THEN l.zones
-			ELSE ARRAY[n.time_zone] END AS zones OFFSET 0) z
+			ELSE ARRAY[(n).time_zone] END AS zones OFFSET 0) z
 	CROSS JOIN LATERAL (SELECT CASE WHEN l.zones = '{}' THEN greatest('10:00', s.w_start) ELSE s.w_start END AS w_start,
 			CASE WHEN l.zones = '{}' THEN least('17:00', s.w_end) ELSE s.w_end END AS w_end
 		FROM (SELECT (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') AS w_start,
 			(SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') AS w_end) s OFFSET 0) p
 	CROSS JOIN LATERAL (SELECT
-		coalesce(bool_or(NOT carillon.in_window((at AT TIME ZONE name)::time, p.w_start, p.w_end)), false) AS lead_window,
-		min(carillon.window_close(at AT TIME ZONE name, p.w_start, p.w_end, name)) AS closes_at
-		FROM unnest(CASE WHEN n.use_lead_window THEN z.zones ELSE '{}' END) name OFFSET 0) w
+		coalesce(bool_or(NOT carillon.in_window(there.now::time, p.w_start, p.w_end)), false) AS lead_window,
+		min(carillon.window_close(there.now, p.w_start, p.w_end, there.zone)) AS closes_at
+		FROM (SELECT zone, at AT TIME ZONE zone AS now
+			FROM unnest(CASE WHEN (n).use_lead_window THEN z.zones ELSE '{}' END) zone OFFSET 0) there OFFSET 0) w
 	CROSS JOIN LATERAL (SELECT
 		coalesce(l.phone, '') = '' AS no_phone,
 		l.phone_e164 IS NULL OR NOT carillon.number_is_dialable(l.phone_e164) AS number,
@@ -93,14 +99,22 @@ LANGUAGE sql STABLE AS $$
 		s.phone IS NOT NULL AS suppressed,
 		a.id IS NULL OR NOT a.active AS credentials,
 		coalesce(a.breaker_until > at, false) AS breaker,
-		n.use_lead_window AND z.zones = '{}' AS zone,
+		(n).use_lead_window AND z.zones = '{}' AS zone,
 		v.job_id IS NOT NULL AND v.follow_up_id <> f.id AS is_live,
-		CASE WHEN n.cap_24h IS NULL AND n.cap_7d IS NULL THEN false ELSE (SELECT
-			coalesce(count(*) FILTER (WHERE c.claimed_at > at - interval '24 hours') >= n.cap_24h, false)
-				OR coalesce(count(*) >= n.cap_7d, false)
+		CASE WHEN (n).cap_24h IS NULL AND (n).cap_7d IS NULL THEN false ELSE (SELECT
+			coalesce(count(*) FILTER (WHERE c.claimed_at > at - interval '24 hours') >= (n).cap_24h, false)
+				OR coalesce(count(*) >= (n).cap_7d, false)
 			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = f.tenant_id
 			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap
 		OFFSET 0) g
+	WHERE f.id = the_follow_up
+$$;
+
+-- The same for any follow-ups, by their own lanes.
+CREATE FUNCTION follow_up_gates(at timestamptz) RETURNS SETOF follow_up_verdict LANGUAGE sql STABLE AS $$
+	SELECT g.* FROM carillon.follow_ups f
+	CROSS JOIN LATERAL (SELECT n FROM carillon.lane_gates(at) n WHERE n.lane_id = f.lane_id OFFSET 0) l
+	CROSS JOIN LATERAL carillon.follow_up_gates(f.id, l.n, at) g
 $$;
 
 -- The first instant from `at` on, within 14 days, when lane and lead windows are open together; null if there is none.
@@ -122,7 +136,7 @@ $$;
 
 -- When a held follow-up is looked at again; never, if the hold is final. `opening` is next_opening() where a window holds.
 CREATE FUNCTION look_again_at(hold text, at timestamptz, opening timestamptz, breaker_until timestamptz) RETURNS timestamptz
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql STABLE AS $$
 	SELECT CASE
 		WHEN hold IN ('no_phone', 'number', 'stage', 'suppressed') THEN NULL
 		WHEN hold IN ('day', 'holiday', 'window', 'lead_window') THEN coalesce(opening, at + interval '6 hours')
