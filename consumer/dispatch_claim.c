@@ -89,7 +89,16 @@ static void drop(struct dispatcher *d, struct job *j)
 	job_free(&d->pool, j);
 }
 
-static void take_verdicts(struct dispatcher *d, const PGresult *rows, bool not_durable)
+static void mark_ours(struct dispatcher *d, struct job *j, const PGresult *rows)
+{
+	metric_add(METRIC_JOBS, "dial", 1);
+	j->lost = false;
+	j->row_of = rows;
+	dispatch_decided(d, j);
+	job_move(&d->pool, j, JOB_POSTING);
+}
+
+static void take_verdicts(struct dispatcher *d, const PGresult *rows)
 {
 	struct claim_columns c;
 	int n = PQntuples(rows);
@@ -101,11 +110,8 @@ static void take_verdicts(struct dispatcher *d, const PGresult *rows, bool not_d
 		if (!j || j->state != JOB_CLAIMING)
 			continue;
 		if (strcmp(verdict, "dial") == 0) {
-			metric_add(METRIC_JOBS, verdict, 1);
 			j->claim_sent_ms = d->batch_sent_ms;
-			j->lost = false;
-			dispatch_decided(d, j);
-			take_ours(d, j, rows, &c, row, not_durable);
+			mark_ours(d, j, rows);
 		} else if (!j->lost) {
 			const char *gate = pg_text(rows, row, c.gate);
 			metric_add(METRIC_JOBS, verdict, 1);
@@ -118,7 +124,18 @@ static void take_verdicts(struct dispatcher *d, const PGresult *rows, bool not_d
 
 /* Of the jobs whose first claim was lost: those are ours by that claim; its lease runs since then.
  */
-static void take_mine(struct dispatcher *d, const PGresult *rows, bool not_durable)
+static void take_mine(struct dispatcher *d, const PGresult *rows)
+{
+	int n = PQntuples(rows), job_id = pg_col(rows, "job_id");
+
+	for (int row = 0; row < n; row++) {
+		struct job *j = job_find(&d->pool, pg_text(rows, row, job_id));
+		if (j && j->state == JOB_CLAIMING && j->lost)
+			mark_ours(d, j, rows);
+	}
+}
+
+static void post_ours(struct dispatcher *d, const PGresult *rows, bool not_durable)
 {
 	struct claim_columns c;
 	int n = PQntuples(rows);
@@ -126,11 +143,9 @@ static void take_mine(struct dispatcher *d, const PGresult *rows, bool not_durab
 	read_columns(rows, &c);
 	for (int row = 0; row < n; row++) {
 		struct job *j = job_find(&d->pool, pg_text(rows, row, c.job_id));
-		if (!j || j->state != JOB_CLAIMING || !j->lost)
+		if (!j || j->row_of != rows)
 			continue;
-		metric_add(METRIC_JOBS, "dial", 1);
-		j->lost = false;
-		dispatch_decided(d, j);
+		j->row_of = NULL;
 		take_ours(d, j, rows, &c, row, not_durable);
 	}
 }
@@ -232,8 +247,8 @@ static void take_failure(struct dispatcher *d, const struct pg_error *e)
 static void on_batch(void *arg, const struct pg_batch_result *b)
 {
 	struct dispatcher *d = arg;
+	const PGresult *claimed = NULL, *mine = NULL;
 	bool not_durable = b->error.status == PG_NOT_DURABLE;
-	size_t i = 0;
 
 	d->batch_out = false;
 	if (b->error.status != PG_OK && !not_durable) {
@@ -243,16 +258,23 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 	d->errors = 0;
 	if (not_durable)
 		log_error("claim.not_durable", LOG_STR("error", b->error.message));
-	if (d->batch_results > 0) {
-		i++;
+	if (d->batch_results > 0)
 		results_written(d);
-	}
 	if (d->batch_claims > 0) {
-		take_verdicts(d, b->res[i], not_durable);
-		if (d->claim.lost > 0)
-			take_mine(d, b->res[i + 1], not_durable);
+		claimed = b->res[d->batch_results > 0];
+		mine = d->claim.lost > 0 ? b->res[b->n - 1] : NULL;
+		take_verdicts(d, claimed);
+		if (mine)
+			take_mine(d, mine);
 		drop_rest(d);
 	}
+	/* The database goes on with the next batch while this one's POSTs are made. */
+	dispatch_claim_pump(d);
+	if (claimed)
+		post_ours(d, claimed, not_durable);
+	if (mine)
+		post_ours(d, mine, not_durable);
+	dispatch_publish_results(d);
 }
 
 /* ---- The next batch ---- */

@@ -67,8 +67,9 @@ struct job {
 	char follow_up_id[JOB_ID_BYTES];
 	char traceparent[TRACEPARENT_BYTES];
 	struct account_use *use;
-	bool lost;	       /* its claim may have been done without our hearing of it */
-	int64_t claim_sent_ms; /* boot clock: its lease runs from here */
+	bool lost;		/* its claim may have been done without our hearing of it */
+	const PGresult *row_of; /* its claim's answer, until its POST is made of it */
+	int64_t claim_sent_ms;	/* boot clock: its lease runs from here */
 
 	/* From the claim. */
 	char tenant[JOB_WORD_BYTES];

@@ -55,7 +55,7 @@ static bool writing_is_late(const struct dispatcher *d)
 	       (d->batch_out && clock_boot_ms(d->o.clock) - d->batch_sent_ms > WRITE_LATE_MS);
 }
 
-void dispatch_publish_again(struct dispatcher *d)
+void dispatch_publish_results(struct dispatcher *d)
 {
 	struct job *j = d->pool.lists[JOB_REPORTING];
 	bool late = writing_is_late(d);
@@ -73,8 +73,6 @@ void dispatch_written(struct dispatcher *d, struct job *j)
 {
 	j->writing = false;
 	j->written = true;
-	if (!j->published && !j->publishing)
-		publish_result(d, j);
 	end_if_done(d, j);
 }
 
@@ -261,7 +259,6 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		report_without_post(d, j, RESULT_REFUSED, REFUSAL_ACCOUNT, text);
 		return;
 	}
-	job_move(&d->pool, j, JOB_POSTING);
 	metric_set(METRIC_POSTS_IN_FLIGHT, NULL, (double)d->pool.counts[JOB_POSTING]);
 	if (!send_post(d, j))
 		report_without_post(d, j, RESULT_NOT_SENT, REFUSAL_NONE,

@@ -315,7 +315,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	int64_t now_ms = clock_boot_ms(d->o.clock);
 
 	(void)loop, (void)revents;
-	dispatch_publish_again(d);
+	dispatch_publish_results(d);
 	for (; j; j = j->next) {
 		if (!j->publishing)
 			send_dead_letter(d, j);

@@ -84,9 +84,9 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 /* Takes the job's facts from its row and reports that nothing was sent. */
 void dispatch_not_sent(struct dispatcher *d, struct job *j, const PGresult *rows,
 		       const struct claim_columns *c, int row, const char *reason);
-/* Publishes results whose publishing failed, or that can't be written soon. */
-void dispatch_publish_again(struct dispatcher *d);
-/* The result of a job was written: it ends here once it is published too. */
+/* Publishes the results that are written, or can't be written soon. */
+void dispatch_publish_results(struct dispatcher *d);
+/* The result of a job was written: it is to be published now, and ends with that. */
 void dispatch_written(struct dispatcher *d, struct job *j);
 
 /* ---- dispatcher.c ---- */

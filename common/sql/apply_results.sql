@@ -21,6 +21,11 @@ WITH given AS MATERIALIZED (
 	FROM given d WHERE c.job_id = d.job_id AND c.status IN ('dialing', 'unknown', 'undetermined')
 		AND NOT (d.result = 'unknown' AND c.status <> 'dialing')
 	RETURNING d.*, c.status, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt
+), named AS (   -- an id that another call has stays with that one
+	INSERT INTO provider_calls (account_id, provider_call_id, job_id)
+	SELECT account_id, provider_call_id, job_id FROM verdict WHERE provider_call_id IS NOT NULL
+	ORDER BY account_id, provider_call_id
+	ON CONFLICT DO NOTHING
 ), still_live AS (
 	UPDATE live v SET state = CASE d.result WHEN 'accepted' THEN 'calling' ELSE 'unknown' END,
 		next_check_at = now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second'

@@ -34,7 +34,7 @@ WITH job AS MATERIALIZED (
 		worker, due_at, dial_by, fingerprint)
 	SELECT k.job_id, k.tenant_id, k.follow_up_id, k.kind, k.lane_id, k.lead_id, k.account_id, k.provider, k.phone,
 		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by,
-		(SELECT fingerprint FROM unnest($6::text[], $7::text[]) f (account, fingerprint) WHERE f.account = k.account LIMIT 1)
+		($7::text[])[array_position($6::text[], k.account)]
 	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered)) IS TRUE
 	ON CONFLICT DO NOTHING
 	RETURNING job_id, follow_up_id

@@ -37,12 +37,18 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 	WHERE CASE WHEN rank < event_rank THEN false WHEN over OR came_alive THEN true ELSE call_rank(status) > call_rank(was) END
 ), moved AS (
 	UPDATE calls c SET status = v.status, event_rank = v.rank,
-		provider_call_id = coalesce(c.provider_call_id, CASE WHEN NOT EXISTS (SELECT FROM calls o
+		provider_call_id = coalesce(c.provider_call_id, CASE WHEN NOT EXISTS (SELECT FROM provider_calls o
 			WHERE o.account_id = c.account_id AND o.provider_call_id = v.provider_call_id) THEN v.provider_call_id END),
 		outcome = coalesce(v.outcome, c.outcome), ended_reason = coalesce(v.ended_reason, c.ended_reason),
 		success = coalesce(v.success, c.success), callback_at = coalesce(v.callback_at, c.callback_at),
 		duration_ms = coalesce(v.duration_ms, c.duration_ms), ended_at = coalesce(v.ended_at, c.ended_at)
 	FROM verdict v WHERE c.job_id = v.job_id
+	RETURNING c.account_id, c.provider_call_id, c.job_id
+), named AS (
+	INSERT INTO provider_calls (account_id, provider_call_id, job_id)
+	SELECT account_id, provider_call_id, job_id FROM moved WHERE provider_call_id IS NOT NULL
+	ORDER BY account_id, provider_call_id
+	ON CONFLICT DO NOTHING
 ), still_live AS (   -- arrays, no joins: the planner may have seen live while it was empty, and would read it through
 	UPDATE live SET state = (ARRAY(SELECT status FROM verdict WHERE NOT over))[
 		array_position(ARRAY(SELECT job_id FROM verdict WHERE NOT over), job_id)]

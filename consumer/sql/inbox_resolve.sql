@@ -25,7 +25,7 @@ WITH waiting AS MATERIALIZED (
 	LEFT JOIN accounts a ON a.name = e.account AND a.tenant_id = e.tenant_id
 ), by_id AS MATERIALIZED (
 	SELECT m.id, coalesce(m.call_job_id, c.job_id) AS call_job_id
-	FROM message m LEFT JOIN calls c ON c.account_id = m.account_id AND c.provider_call_id = m.provider_call_id
+	FROM message m LEFT JOIN provider_calls c ON c.account_id = m.account_id AND c.provider_call_id = m.provider_call_id
 	WHERE m.call_job_id IS NOT NULL OR c.job_id IS NOT NULL
 ), by_phone AS (   -- unknown, undetermined and not_dialed ones may be the call meant, so they make a second one ambiguous
 	SELECT m.id, min(c.job_id::text)::uuid AS call_job_id, m.provider_call_id
@@ -59,7 +59,7 @@ WITH waiting AS MATERIALIZED (
 	WHERE c.status IN ('dialing', 'unknown', 'undetermined')
 	GROUP BY c.job_id, c.account_id
 )
-SELECT p.job_id, CASE WHEN NOT EXISTS (SELECT FROM calls o WHERE o.account_id = p.account_id
+SELECT p.job_id, CASE WHEN NOT EXISTS (SELECT FROM provider_calls o WHERE o.account_id = p.account_id
 		AND o.provider_call_id = p.provider_call_id AND o.job_id <> p.job_id)
 	AND p.job_id = min(p.job_id::text) OVER (PARTITION BY p.account_id, p.provider_call_id)::uuid
 	THEN p.provider_call_id END AS provider_call_id, (SELECT count(*) FROM lead) AS leads_locked

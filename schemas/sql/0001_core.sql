@@ -196,10 +196,18 @@ CREATE TABLE calls (
 	callback_at      timestamptz,
 	duration_ms      integer,
 	decided_at       timestamptz                    -- its end was turned into a redial decision
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
-CREATE UNIQUE INDEX calls_provider_call ON calls (account_id, provider_call_id) WHERE provider_call_id IS NOT NULL;
 CREATE INDEX calls_phone ON calls (phone, claimed_at);
+
+-- Which call has the provider's id: the first one that was named so. Apart from calls, because an index there would cost each of
+-- a call's updates an entry in every index of the table.
+CREATE TABLE provider_calls (
+	account_id       bigint NOT NULL,
+	provider_call_id text NOT NULL,
+	job_id           uuid NOT NULL,
+	PRIMARY KEY (account_id, provider_call_id)
+);
 
 CREATE TABLE live (                                 -- calls that hold their phone and a slot
 	job_id        uuid PRIMARY KEY,

@@ -30,19 +30,20 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, accounts, lanes, holidays, lead
 GRANT SELECT, INSERT ON transitions TO carillon_producer;
 GRANT SELECT, UPDATE ON calls, live, call_events, dead_letters TO carillon_producer;
 GRANT DELETE ON live TO carillon_producer;
-GRANT SELECT ON call_reports, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_producer;
+GRANT SELECT ON provider_calls, call_reports, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_producer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA carillon TO carillon_producer, carillon_consumer, carillon_readonly;
 
 -- The dispatcher and the recorder: no credentials can be changed, nothing but live rows and queue facts removed.
 GRANT SELECT ON tenants, lanes, holidays, settings, outcome_rules, accounts, time_zones, phone_zones, schema_migrations, claims TO carillon_consumer;
 GRANT UPDATE (breaker_until, breaker_reason) ON accounts TO carillon_consumer;
 GRANT SELECT, UPDATE ON leads, follow_ups TO carillon_consumer;
-GRANT SELECT, INSERT, UPDATE ON calls, live, call_events, call_reports, redial_queue, suppressions, dead_letters, applied_offsets TO carillon_consumer;
+GRANT SELECT, INSERT, UPDATE ON calls, provider_calls, live, call_events, call_reports, redial_queue, suppressions, dead_letters,
+	applied_offsets TO carillon_consumer;
 GRANT DELETE ON live TO carillon_consumer;
 GRANT SELECT, INSERT ON transitions TO carillon_consumer;
 
 -- People who look: everything but the sealed credentials.
-GRANT SELECT ON tenants, lanes, holidays, leads, follow_ups, claims, calls, live, call_events, call_reports, redial_queue, suppressions,
+GRANT SELECT ON tenants, lanes, holidays, leads, follow_ups, claims, calls, provider_calls, live, call_events, call_reports, redial_queue, suppressions,
 	outcome_rules, settings, transitions, dead_letters, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_readonly;
 GRANT SELECT (id, tenant_id, name, provider, active, source, settings, max_concurrent, breaker_until, breaker_reason, created_at, updated_at)
 	ON accounts TO carillon_readonly;

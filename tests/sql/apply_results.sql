@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/results_facts.sql
 \ir lib/prepare.psql
-SELECT plan(55);
+SELECT plan(58);
 
 -- Applies one result as the consumer's role. Backoff from 60 s to 3600 s, an accepted call is looked up after 1200 s, an unknown after 10 s.
 CREATE FUNCTION fx.apply(job uuid, result text, refusal text DEFAULT NULL, provider_id text DEFAULT NULL, retry_at timestamptz DEFAULT NULL,
@@ -67,6 +67,11 @@ SELECT is(fx.apply(:'job', 'accepted', NULL, 'p-1', NULL, :'posted'), 'nothing',
 SELECT is(fx.apply(:'job', result, 'retry'), 'nothing', format('nor does %s after it', result)) FROM unnest(ARRAY['refused', 'not_sent', 'unknown']) result;
 SELECT results_eq(format('SELECT to_jsonb(c), to_jsonb(f), to_jsonb(l), to_jsonb(v) FROM calls c JOIN follow_ups f ON f.id = c.follow_up_id
 	JOIN leads l ON l.id = c.lead_id JOIN live v ON v.job_id = c.job_id WHERE c.job_id = %L', :'job'), 'SELECT * FROM before', 'no row has changed');
+
+SELECT is(job_id, :'job', 'the provider''s id leads to the call') FROM provider_calls WHERE provider_call_id = 'p-1';
+SELECT fx.call(:lane, 'dialing') AS twin \gset
+SELECT is(fx.apply(:'twin', 'accepted', NULL, 'p-1'), 'calling', 'a call that is given an id which another has is accepted all the same');
+SELECT is(job_id, :'job', 'the id stays with the first') FROM provider_calls WHERE provider_call_id = 'p-1';
 
 SELECT fx.call(:lane, 'dialing') AS job \gset
 UPDATE leads SET stage = 'visit_scheduled', raw_payload = '{"dispatch": {"mine": 1}, "other": 2}' WHERE id = (SELECT lead_id FROM calls WHERE job_id = :'job');

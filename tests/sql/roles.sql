@@ -22,13 +22,13 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('producer', 'ra', 'transitions'),
 	('producer', 'rw', 'calls call_events dead_letters'),
 	('producer', 'rwd', 'live'),
-	('producer', 'r', 'call_reports applied_offsets time_zones phone_zones schema_migrations'),
+	('producer', 'r', 'provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations'),
 	('consumer', 'r', 'tenants lanes holidays settings outcome_rules accounts time_zones phone_zones schema_migrations claims'),
 	('consumer', 'rw', 'leads follow_ups'),
-	('consumer', 'raw', 'calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
+	('consumer', 'raw', 'calls provider_calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
 	('consumer', 'rawd', 'live'),
 	('consumer', 'ra', 'transitions'),
-	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls live call_events call_reports redial_queue suppressions'
+	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue suppressions'
 		' outcome_rules settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations');
 
 SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),

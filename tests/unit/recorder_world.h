@@ -392,7 +392,7 @@ static inline void assert_sql(struct world *w, const char *sql, const char *expe
 }
 
 static const char forget_sql[] =
-	"truncate calls, live, call_reports, call_events, redial_queue, suppressions, transitions, "
+	"truncate calls, provider_calls, live, call_reports, call_events, redial_queue, suppressions, transitions, "
 	"applied_offsets, dead_letters, follow_ups, leads restart identity cascade";
 
 /* ---- What is in it ---- */
