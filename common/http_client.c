@@ -27,6 +27,7 @@
 #define HEADER_TEXT_MAX_BYTES 65536
 #define BODY_MAX_BYTES 8388608
 #define ANSWER_HEADER_MAX_BYTES 65536
+#define VALUE_BYTES 64	       /* of a header that is read */
 #define POOLED_BUF_BYTES 65536 /* a pooled transfer keeps no more storage than this */
 
 /* ---- Callbacks of libcurl ---- */
@@ -68,38 +69,59 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-/* Seconds or an HTTP date; -1 if it is neither. */
-static int64_t parse_retry_after(const struct clock *clock, const char *value, size_t n)
+/* A header's value without the spaces around it; empty if it is too long to be one of ours. */
+static void copy_value(const char *value, size_t n, char ret_text[VALUE_BYTES])
 {
-	char text[64];
-	size_t digits = 0;
-
 	while (n > 0 && (*value == ' ' || *value == '\t')) {
 		value++;
 		n--;
 	}
 	while (n > 0 && (unsigned char)value[n - 1] <= ' ')
 		n--;
-	if (n == 0 || n >= sizeof(text))
-		return -1;
-	memcpy(text, value, n);
-	text[n] = '\0';
-	digits = strspn(text, "0123456789");
-	if (digits == n)
+	if (n >= VALUE_BYTES)
+		n = 0;
+	memcpy(ret_text, value, n);
+	ret_text[n] = '\0';
+}
+
+static int64_t parse_date(const char *text)
+{
+	time_t at = curl_getdate(text, NULL);
+
+	return at == -1 ? -1 : (int64_t)at * 1000;
+}
+
+/* Seconds or an HTTP date; -1 if it is neither. */
+static int64_t parse_retry_after(const struct clock *clock, const char *text)
+{
+	size_t digits = strspn(text, "0123456789"), n = strlen(text);
+
+	if (n > 0 && digits == n)
 		return digits > 15 ? INT64_MAX : (int64_t)strtoll(text, NULL, 10) * 1000;
 	if (digits > 0 || text[0] == '-' || text[0] == '+')
 		return -1;
-	time_t at = curl_getdate(text, NULL);
+	int64_t at = parse_date(text);
 	if (at == -1)
 		return -1;
-	int64_t wait_ms = (int64_t)at * 1000 - clock_wall_ms(clock);
+	int64_t wait_ms = at - clock_wall_ms(clock);
 	return wait_ms > 0 ? wait_ms : 0;
+}
+
+/* If the line is this header's, its value. */
+static bool header_value(const char *line, size_t n, const char *name, char ret_text[VALUE_BYTES])
+{
+	size_t name_len = strlen(name);
+
+	if (n < name_len || strncasecmp(line, name, name_len) != 0)
+		return false;
+	copy_value(line + name_len, n - name_len, ret_text);
+	return true;
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
-	static const char name[] = "Retry-After:";
 	struct transfer *t = arg;
+	char text[VALUE_BYTES];
 
 	n *= size;
 	t->answer_header_bytes += n;
@@ -108,10 +130,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		return 0;
 	}
 	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
-		t->retry_after_ms = -1; /* that of an interim answer does not count */
-	else if (n >= sizeof(name) - 1 && strncasecmp(line, name, sizeof(name) - 1) == 0)
-		t->retry_after_ms = parse_retry_after(t->client->o.clock, line + sizeof(name) - 1,
-						      n - sizeof(name) + 1);
+		t->retry_after_ms = t->date_at = -1; /* those of an interim answer do not count */
+	else if (header_value(line, n, "Retry-After:", text))
+		t->retry_after_ms = parse_retry_after(t->client->o.clock, text);
+	else if (header_value(line, n, "Date:", text))
+		t->date_at = parse_date(text);
 	return n;
 }
 
@@ -324,7 +347,7 @@ static bool prepare(struct transfer *t, const struct http_request *r, http_done_
 	t->arg = arg;
 	t->answer.max_bytes = r->max_response_bytes;
 	t->answer_header_bytes = 0;
-	t->retry_after_ms = -1;
+	t->retry_after_ms = t->date_at = -1;
 	t->attempts = 0;
 	t->stopped = STOPPED_NOT;
 	t->address_refused = false;
@@ -406,6 +429,7 @@ static void finish(struct transfer *t, CURLcode code)
 		.body = t->answer.data,
 		.body_bytes = t->answer.len,
 		.retry_after_ms = t->retry_after_ms,
+		.date_at = t->date_at,
 		.started_at = t->started_at,
 		.answered_at = clock_wall_ms(c->o.clock),
 	};

@@ -65,7 +65,8 @@ struct http_answer {
 	const char *body; /* NUL-terminated; after a failure what had come */
 	size_t body_bytes;
 	int64_t retry_after_ms; /* from Retry-After (seconds or date), -1 if none; not capped */
-	const char *error;	/* curl's words, NULL when answered */
+	int64_t date_at;   /* the server's clock by its Date header, wall ms; -1 if it gave none */
+	const char *error; /* curl's words, NULL when answered */
 	/* Wall clock, ms: when the request began to leave; http_send() if it never did. */
 	int64_t started_at;
 	/* When it ended. */

@@ -34,7 +34,7 @@ struct transfer {
 
 	struct buf answer;
 	size_t answer_header_bytes;
-	int64_t retry_after_ms;
+	int64_t retry_after_ms, date_at;
 	unsigned attempts; /* that were let through */
 	enum transfer_stop stopped;
 	bool address_refused;

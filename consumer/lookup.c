@@ -3,7 +3,7 @@
  * Two kinds of lists. By time: the window is asked for as a whole, and halved while the answer is
  * full or too large, since a full answer may hide rows. By page: newest first, until a page begins
  * before the window or is the last one. Whatever fails on the way leaves the list incomplete, and
- * then only what was found counts.
+ * then only what was found counts; the same if the provider's clock is far from the database's.
  */
 #include "consumer/lookup.h"
 
@@ -15,8 +15,9 @@
 #define REQUESTS_MAX 64
 #define WINDOWS_MAX 32
 #define WINDOW_MIN_MS 1000
-#define WINDOW_SLACK_MS 300000		/* the provider's clock may differ so much */
-#define PAGE_SLACK_MS INT64_C(86400000) /* where not even the zone of its times is known */
+#define WINDOW_SLACK_MS 300000		     /* the provider's clock may differ so much */
+#define CLOCK_SLACK_MS (WINDOW_SLACK_MS / 2) /* with the time that a look-up takes */
+#define PAGE_SLACK_MS INT64_C(86400000)	     /* where not even the zone of its times is known */
 #define CALL_MAX_BYTES (4u << 20)
 
 enum progress { LOOKUP_MORE, LOOKUP_COMPLETE, LOOKUP_FAILED };
@@ -32,6 +33,7 @@ struct lookup {
 	char fingerprint[ACCOUNT_FINGERPRINT_BYTES];
 	bool get;
 	int requests;
+	bool out_of_time; /* the provider's clock is not known to be near the database's */
 	int page;
 	struct window windows[WINDOWS_MAX]; /* by time: still to be read, the next one last */
 	int windows_count;
@@ -136,7 +138,15 @@ static enum progress halve(struct lookup *l)
 	return LOOKUP_MORE;
 }
 
-static enum progress take_list(struct lookup *l, const json_t *body)
+/* Windows are the database's times, rows have the provider's: apart, rows may be where nobody
+ * looks. */
+static bool is_in_time(const struct lookup *l, const struct http_answer *a)
+{
+	return a->date_at >= 0 && a->date_at >= l->o.now - CLOCK_SLACK_MS &&
+	       a->date_at <= l->o.now + CLOCK_SLACK_MS;
+}
+
+static enum progress take_list(struct lookup *l, const struct http_answer *a, const json_t *body)
 {
 	const struct adapter *ad = l->o.adapter;
 	const json_t *rows = ad->list_rows(body);
@@ -144,6 +154,7 @@ static enum progress take_list(struct lookup *l, const json_t *body)
 	if (!rows)
 		return LOOKUP_FAILED;
 	int64_t oldest = take_rows(l, rows);
+	l->out_of_time |= !is_in_time(l, a);
 	bool full = json_array_size(rows) >= (size_t)ad->list_page_rows;
 	if (ad->list_kind == LIST_BY_TIME) {
 		if (full)
@@ -169,7 +180,7 @@ static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 	if (!body)
 		return LOOKUP_FAILED;
 	if (!l->get)
-		return take_list(l, body);
+		return take_list(l, a, body);
 	struct found_call f;
 	take_row(l, body, &f);
 	return LOOKUP_FAILED; /* a get proves only what it shows */
@@ -178,7 +189,7 @@ static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 static void finish(struct lookup *l, bool complete)
 {
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (t->seen == SEEN_NOTHING && complete && !t->doubtful)
+		if (t->seen == SEEN_NOTHING && complete && !l->out_of_time && !t->doubtful)
 			t->seen = SEEN_ABSENT;
 		t->same_account = strcmp(t->check->fingerprint, l->fingerprint) == 0;
 	}

@@ -41,7 +41,7 @@ CONFIG_ROW(SCHEDULE, ENUM("internal|external"), "internal", 0, 0, NONE, CONFIG_P
 CONFIG_ROW(TICK_MS, INT("ms"), "1000", 10, 60000, NONE, CONFIG_PRODUCER, "the scheduler looks at the queue at least so often")
 CONFIG_ROW(QUEUED_LEASE_S, INT("s"), "300", 1, 86400, NONE, CONFIG_PRODUCER, "a published job nobody took is published again after")
 CONFIG_ROW(SWEEP_INTERVAL_S, INT("s"), "5", 1, 3600, NONE, CONFIG_DIALERS, "expired leases and unknown calls are looked for every")
-CONFIG_ROW(CLAIM_BATCH_MAX, INT("rows"), "500", 1, 10000, NONE, CONFIG_DIALERS, "most follow-ups claimed by one statement")
+CONFIG_ROW(CLAIM_BATCH_MAX, INT("rows"), "2000", 1, 10000, NONE, CONFIG_DIALERS, "most follow-ups claimed by one statement")
 CONFIG_ROW(RETRY_BASE_S, INT("s"), "60", 1, 86400, NONE, CONFIG_DIALERS, "first wait after a dispatch that provably dialed nobody; doubles")
 CONFIG_ROW(RETRY_MAX_S, INT("s"), "3600", 1, 604800, NONE, CONFIG_DIALERS, "longest such wait")
 CONFIG_ROW(LEAD_WINDOW, WINDOW, "08:00-21:00", 0, 0, NONE, CONFIG_DIALERS, "when leads may be called, in their own time zones")
@@ -56,7 +56,7 @@ CONFIG_ROW(REDIAL_RETENTION_DAYS, INT("days"), "30", 1, 3650, NONE, CONFIG_PRODU
 CONFIG_ROW(REDIAL_PROCESS_INTERVAL, INT("min"), "5", 1, 1440, NONE, CONFIG_PRODUCER, "the redial queue is looked at, at the latest, every")
 
 /* ---- Dispatching ---- */
-CONFIG_ROW(HTTP_SLOTS, INT("requests"), "256", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")
+CONFIG_ROW(HTTP_SLOTS, INT("requests"), "512", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")
 CONFIG_ROW(JOB_LEASE_S, INT("s"), "60", 2, 3600, NONE, CONFIG_CONSUMER, "a claimed job belongs to its worker for")
 CONFIG_ROW(LEASE_MARGIN_S, INT("s"), "5", 0, 3600, NONE, CONFIG_CONSUMER, "nothing is sent in the last part of a lease")
 CONFIG_ROW(PROVIDER_TIMEOUT_S, INT("s"), "20", 1, 600, NONE, CONFIG_CONSUMER, "longest wait for a provider's answer")

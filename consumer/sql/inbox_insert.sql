@@ -27,4 +27,4 @@ SELECT DISTINCT ON (tenant_id, phone) tenant_id, phone, coalesce(outcome, ''), '
 FROM entered
 WHERE message = 'redial' AND (body ->> 'suppress')::boolean AND phone IS NOT NULL
 ORDER BY tenant_id, phone, outcome
-ON CONFLICT (tenant_id, phone) DO UPDATE SET expires_at = NULL WHERE suppressions.expires_at IS NOT NULL
+ON CONFLICT (tenant_id, phone) DO UPDATE SET expires_at = NULL, created_at = now() WHERE suppressions.expires_at IS NOT NULL

@@ -23,7 +23,7 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	SELECT DISTINCT ON (tenant_id, phone) tenant_id, phone, coalesce(outcome, ''), 'call'
 	FROM ready WHERE (body ->> 'suppress')::boolean
 	ORDER BY tenant_id, phone, outcome
-	ON CONFLICT (tenant_id, phone) DO UPDATE SET expires_at = NULL WHERE suppressions.expires_at IS NOT NULL
+	ON CONFLICT (tenant_id, phone) DO UPDATE SET expires_at = NULL, created_at = now() WHERE suppressions.expires_at IS NOT NULL
 ), mine AS MATERIALIZED (   -- the new decisions, each with the record it belongs to
 	SELECT r.tenant_id, r.lead_id, r.phone, coalesce(l.external_id, l.id::text) AS lead_key, q.id AS record_id, q.created_at,
 		r.event_id, r.at, r.action, r.outcome, r.callback_at, r.call_id, r.body

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -81,11 +82,16 @@ static inline void line_answer(struct provider_line *l, unsigned status, const c
 	size_t length = strlen(body), size = length + 512, sent = 0;
 	char *text = malloc(size);
 
+	char date[64];
+	time_t now = time(NULL);
+	struct tm tm;
+
 	assert_non_null(text);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
 	size_t n = (size_t)snprintf(text, size,
 				    "HTTP/1.1 %u X\r\nContent-Type: application/json\r\n"
-				    "Content-Length: %zu\r\n%s\r\n%s",
-				    status, length, p->header, body);
+				    "Date: %s\r\nContent-Length: %zu\r\n%s\r\n%s",
+				    status, date, length, p->header, body);
 	/* A client that has had enough hangs up in the middle. */
 	while (sent < n) {
 		ssize_t more = send(l->fd, text + sent, n - sent, MSG_NOSIGNAL);

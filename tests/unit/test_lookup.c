@@ -15,7 +15,8 @@
 #include "common/msg.h"
 #include "consumer/lookup.h"
 
-#define T0 INT64_C(1767630000000)
+static int64_t t0; /* about now: the provider's answers have the real date */
+#define T0 t0
 #define ROWS_MAX 4000
 
 /* A provider with calls at given times, a page size, and ways to fail. */
@@ -34,6 +35,7 @@ struct world {
 	int fail_from;	     /* requests from this one on answer 500 */
 	const char *garbage; /* answered instead */
 	bool change_account; /* after the first request */
+	int64_t ahead_ms;    /* the database's clock of ours */
 	bool done;
 };
 
@@ -144,6 +146,7 @@ static int make_world(void **state)
 	struct buf error;
 
 	w->loop = ev_loop_new(0);
+	t0 = clock_wall_ms(clock_system()) / 1000 * 1000 - 100000;
 	const struct http_server_options so = {.listen = "127.0.0.1:0",
 					       .routes = routes,
 					       .routes_count = 3,
@@ -223,7 +226,7 @@ static void look_up(struct world *w, const struct adapter *ad, int page_rows,
 					 .account = account_of,
 					 .adapter = &w->adapter,
 					 .timeout_ms = 5000,
-					 .now = T0 + 100000,
+					 .now = T0 + 100000 + w->ahead_ms,
 					 .done = on_done,
 					 .arg = w};
 	assert_non_null(lookup_start(&o, targets));
@@ -252,6 +255,21 @@ static void add_call(struct world *w, int job, int64_t at)
 }
 
 /* ---- By time ---- */
+
+/* What is not on the list of a provider with another time may be where nobody looked. */
+static void test_clocks_apart(void **state)
+{
+	struct world *w = *state;
+
+	add_call(w, 1, T0);
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 9), SEEN_ABSENT);
+	w->ahead_ms = 200000;
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 9), SEEN_NOTHING);
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_CALL);
+	w->ahead_ms = -300000;
+	assert_int_equal(seen_of(w, &vapi_adapter, 10, 9), SEEN_NOTHING);
+	assert_int_equal(seen_of(w, &omni_adapter, 10, 9), SEEN_NOTHING);
+}
 
 static void test_one_list(void **state)
 {
@@ -327,23 +345,32 @@ static void test_garbage(void **state)
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
 }
 
+/* A list of one call that began at T0 + `after_ms`, with more of its members. */
+static const char *one_row(int64_t after_ms, const char *more)
+{
+	static char text[256];
+	char at[TIME_TEXT_BYTES];
+
+	time_format(T0 + after_ms, at);
+	snprintf(
+		text, sizeof(text),
+		"[{\"id\":\"c-1\",\"createdAt\":\"%s\",%s\"customer\":{\"number\":\"+12025550101\"}}]",
+		at, more);
+	return text;
+}
+
 /* A call to its number that bears nobody's id is perhaps the one, and no other's absence. */
 static void test_row_without_id(void **state)
 {
 	struct world *w = *state;
 
-	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T16:20:01.000Z\","
-		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	w->garbage = one_row(1000, "");
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_NOTHING);
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 2), SEEN_ABSENT);
-	/* Made an hour before. */
-	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T15:20:01.000Z\","
-		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	w->garbage = one_row(1000 - 3600000, "");
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_ABSENT);
 	/* Another job's. */
-	w->garbage = "[{\"id\":\"c-1\",\"createdAt\":\"2026-01-05T16:20:01.000Z\","
-		     "\"name\":\"01890a5d-ac96-774b-bcce-000000000009\","
-		     "\"customer\":{\"number\":\"+12025550101\"}}]";
+	w->garbage = one_row(1000, "\"name\":\"01890a5d-ac96-774b-bcce-000000000009\",");
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 1), SEEN_ABSENT);
 }
 
@@ -451,6 +478,7 @@ int main(void)
 {
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, make_world, free_world)
 	const struct CMUnitTest tests[] = {
+		WORLD_TEST(test_clocks_apart),
 		WORLD_TEST(test_one_list),
 		WORLD_TEST(test_full_lists_are_halved),
 		WORLD_TEST(test_window_that_stays_full),
