@@ -156,6 +156,11 @@ const char *http_path(const struct http_exchange *x)
 	return x->path.text;
 }
 
+const char *http_route_path(const struct http_exchange *x)
+{
+	return x->route->path;
+}
+
 const char *http_param(const struct http_exchange *x, const char *name)
 {
 	for (size_t i = 0; i < x->params.count; i++)

@@ -68,6 +68,8 @@ void http_server_free(struct http_server *s);
 const char *http_method(const struct http_exchange *x); /* "GET" for HEAD, too */
 /* The decoded path without query. */
 const char *http_path(const struct http_exchange *x);
+/* The route's own path, as its table has it. */
+const char *http_route_path(const struct http_exchange *x);
 /* {name} of the route, decoded, never empty; "*" is the rest. NULL if the route has no such. */
 const char *http_param(const struct http_exchange *x, const char *name);
 /* Decoded, the first one, or NULL. */

@@ -101,6 +101,13 @@ static bool suppressions_lifted(struct sweeper *s, const PGresult *res)
 	return pg_int(res, 0, pg_col(res, "lifted")) >= BATCH_ROWS;
 }
 
+static bool records_removed(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "removed")) + pg_int(res, 0, pg_col(res, "closed")) >=
+	       BATCH_ROWS;
+}
+
 static bool orphan_age(struct sweeper *s, struct params *p)
 {
 	(void)s;
@@ -193,6 +200,7 @@ static const struct {
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},
 	{PRODUCER_PACING_SEEN, pacing_fingerprint, pacing_kept},
 	{PRODUCER_LIFT_SUPPRESSIONS, limit_only, suppressions_lifted},
+	{PRODUCER_REDIAL_RETENTION, limit_only, records_removed},
 	{PRODUCER_MARK_ORPHANS, orphan_age, orphans_marked},
 	{PRODUCER_OLDEST_DUE, always, show_oldest},
 };

@@ -10,7 +10,7 @@ UNION ALL
 SELECT 'account', '', name FROM accounts WHERE NOT active
 UNION ALL
 SELECT 'lane', '', n.id::text FROM lanes n
-WHERE NOT n.active   -- a scalar sub-select: the planner would hash all of live for an EXISTS
+WHERE (NOT n.active OR n.name = 'redial' AND NOT redial_runs())   -- a scalar sub-select: the planner would hash all of live for an EXISTS
 AND ((SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
 	OR (SELECT true FROM claims k JOIN follow_ups f ON f.claim_id = k.id WHERE k.lane_id = n.id AND f.status = 'queued' LIMIT 1))
 UNION ALL

@@ -3,6 +3,7 @@
 #include "producer/api/auth.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define KEYS_MAX 2
 #define HEADERS_MAX 3
@@ -11,6 +12,7 @@ static const struct {
 	enum config_key keys[KEYS_MAX]; /* the first that is set */
 	size_t keys_count;
 	const char *headers[HEADERS_MAX]; /* beside Authorization: Bearer */
+	const char *query;		  /* of a GET, where ALLOW_QUERY_API_KEY permits it */
 	const char *detail;
 } secrets[] = {
 	[AUTH_DISPATCH] =
@@ -19,6 +21,14 @@ static const struct {
 			.keys_count = 2,
 			.headers = {"x-n8n-secret", "x-cron-secret", NULL},
 			.detail = "the dispatch secret is missing or wrong",
+		},
+	[AUTH_ADMIN] =
+		{
+			.keys = {CONFIG_KEY_ADMIN_API_KEY},
+			.keys_count = 1,
+			.headers = {"x-api-key", NULL},
+			.query = "api_key",
+			.detail = "the admin key is missing or wrong",
 		},
 };
 
@@ -32,11 +42,27 @@ static const char *configured(const struct config *cfg, enum auth auth)
 	return NULL;
 }
 
-bool auth_check(const struct config *cfg, enum auth auth, struct http_exchange *x)
+static const char *presented(const struct config *cfg, enum auth auth,
+			     const struct http_exchange *x)
+{
+	const char *secret = http_presented_secret(x, secrets[auth].headers);
+
+	if (secret || !secrets[auth].query || strcmp(http_method(x), "GET") != 0 ||
+	    !config_bool(cfg, CONFIG_KEY_ALLOW_QUERY_API_KEY))
+		return secret;
+	return http_query(x, secrets[auth].query);
+}
+
+bool auth_passes(const struct config *cfg, enum auth auth, const struct http_exchange *x)
 {
 	const char *secret = configured(cfg, auth);
 
-	if (!secret || http_secret_equal(http_presented_secret(x, secrets[auth].headers), secret))
+	return !secret || http_secret_equal(presented(cfg, auth, x), secret);
+}
+
+bool auth_check(const struct config *cfg, enum auth auth, struct http_exchange *x)
+{
+	if (auth_passes(cfg, auth, x))
 		return true;
 	http_respond_header(x, "WWW-Authenticate", "Bearer");
 	http_respond_problem(x, 401, secrets[auth].detail);

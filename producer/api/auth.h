@@ -11,12 +11,13 @@
 /* What a route asks for. */
 enum auth {
 	AUTH_DISPATCH, /* N8N_DISPATCH_SECRET, else CRON_JOB_SECRET */
+	AUTH_ADMIN,    /* ADMIN_API_KEY; in a GET's ?api_key= too, with ALLOW_QUERY_API_KEY */
 };
 
-/*
- * True if the request shows the secret, or none is configured, which the configuration permits on
- * loopback only. Otherwise the request is answered with 401.
- */
+/* True if the request shows the secret, or none is configured, which the configuration permits on
+ * loopback only. */
+bool auth_passes(const struct config *cfg, enum auth auth, const struct http_exchange *x);
+/* The same; otherwise the request is answered with 401. */
 bool auth_check(const struct config *cfg, enum auth auth, struct http_exchange *x);
 
 #endif

@@ -24,6 +24,19 @@ static const struct http_route routes[] = {
 
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
 
+	{"GET", REDIAL_BASE "/status", handle_redial, NO_BODY},
+	{"GET", REDIAL_BASE "/records", handle_redial, NO_BODY},
+	{"POST", REDIAL_BASE "/enable", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/disable", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/start", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/stop", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/process", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/cleanup", handle_redial, SMALL_BODY},
+	{"GET,PUT", REDIAL_BASE "/config", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/lead/{lead_id}/pause", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/lead/{lead_id}/resume", handle_redial, SMALL_BODY},
+	{"DELETE", REDIAL_BASE "/lead/{lead_id}", handle_redial, SMALL_BODY},
+
 	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
 	{"GET", "/registry/schemas/ids/{id}/schema", handle_registry_schema_text, NO_BODY},
 	{"GET", "/registry/schemas/types", handle_registry_types, NO_BODY},

@@ -7,12 +7,14 @@
 
 #include "common/config.h"
 #include "common/http_server.h"
+#include "producer/api/database.h"
 #include "producer/scheduler.h"
 
 /* What handlers work with; the server's `arg`. */
 struct api {
 	const struct config *cfg;
 	struct scheduler *scheduler;
+	struct api_database *database; /* NULL without the role `api` */
 };
 
 /*
@@ -22,6 +24,9 @@ struct api {
 struct http_server *api_serve(struct ev_loop *loop, struct api *api);
 /* Turns the loop until what was answered has left, a second at most. Takes NULL. */
 void api_finish(struct ev_loop *loop, struct http_server *server);
+
+#define REDIAL_BASE "/api/admin/redial-queue"
+void handle_redial(void *arg, struct http_exchange *x);
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 

@@ -8,7 +8,7 @@ WITH ready AS MATERIALIZED (
 	FROM redial_queue r JOIN lanes n ON n.tenant_id = r.tenant_id AND n.name = 'redial'
 	WHERE r.status IN ('pending', 'rescheduled') AND r.seeded_for IS DISTINCT FROM r.next_redial_timestamp
 	AND r.next_redial_timestamp <= now() AND r.lead_ref IS NOT NULL
-	AND (SELECT value @> '{"enabled": true, "running": true}' FROM settings WHERE key = 'redial')
+	AND (SELECT redial_runs())
 	AND (SELECT true FROM follow_ups f WHERE f.source = 'redial' AND f.source_id = r.id::text
 		AND f.status IN ('pending', 'queued', 'dialing') LIMIT 1) IS NULL
 	ORDER BY r.next_redial_timestamp LIMIT $1::bigint FOR NO KEY UPDATE OF r SKIP LOCKED
@@ -18,7 +18,10 @@ WITH ready AS MATERIALIZED (
 	INSERT INTO follow_ups (tenant_id, lead_id, kind, lane_id, source, source_id, occurrence, due_at, next_look_at)
 	SELECT k.tenant_id, k.lead_ref, 'redial', k.lane_id, 'redial', k.id::text, k.occurrence, k.next_redial_timestamp, k.next_redial_timestamp
 	FROM ready k
-	ON CONFLICT (source, source_id, occurrence) DO NOTHING
+	-- One that was called off when its record was paused is taken up again with it.
+	ON CONFLICT (source, source_id, occurrence) DO UPDATE SET status = 'pending', reason = NULL, job_id = NULL, claim_id = NULL,
+		next_look_at = excluded.next_look_at
+	WHERE follow_ups.status = 'cancelled' AND follow_ups.reason = 'paused'
 	RETURNING 1
 )
 SELECT count(*) AS seeded FROM seeded

@@ -24,6 +24,11 @@ CREATE FUNCTION window_close(l timestamp, w_start time, w_end time, zone text) R
 		ELSE (window_day(l, w_start, w_end) + CASE WHEN w_start >= w_end THEN 1 ELSE 0 END + w_end) AT TIME ZONE zone END
 $$;
 
+-- The redial queue has switches of its own, which close its lanes.
+CREATE FUNCTION redial_runs() RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT value @> '{"enabled": true, "running": true}' FROM carillon.settings WHERE key = 'redial'), false)
+$$;
+
 CREATE TYPE lane_verdict AS (
 	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
 	closed text, closes_at timestamptz,
@@ -33,8 +38,8 @@ CREATE TYPE lane_verdict AS (
 -- The lateral sub-selects with OFFSET 0 are computed once a row; without it the planner would copy their expressions to
 -- every place that names them.
 CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE sql STABLE AS $$
-	SELECT n.id, g.stopped, NOT n.active, g."day", g.holiday, g."window",
-		CASE WHEN g.stopped THEN 'stopped' WHEN NOT n.active THEN 'lane' WHEN g."day" THEN 'day'
+	SELECT n.id, g.stopped, g.lane, g."day", g.holiday, g."window",
+		CASE WHEN g.stopped THEN 'stopped' WHEN g.lane THEN 'lane' WHEN g."day" THEN 'day'
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
 		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d
 	FROM carillon.lanes n
@@ -42,6 +47,7 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
 	CROSS JOIN LATERAL (SELECT
 		t.stopped_at IS NOT NULL OR coalesce((SELECT value FROM carillon.settings WHERE key = 'stopped') = 'true', false) AS stopped,
+		NOT n.active OR n.name = 'redial' AND NOT carillon.redial_runs() AS lane,
 		n.days IS NOT NULL AND extract(isodow FROM carillon.window_day(l.now, n.window_start, n.window_end))::smallint <> ALL (n.days) AS "day",
 		EXISTS (SELECT FROM carillon.holidays h WHERE h.tenant_id = n.tenant_id
 			AND h.day = carillon.window_day(l.now, n.window_start, n.window_end)) AS holiday,
@@ -174,7 +180,8 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(3, 'stage', g.closed_stage, jsonb_build_object('stage', g.stage)),
 		(4, 'suppressed', g.suppressed, jsonb_build_object('suppressed', g.suppressed)),
 		(5, 'stopped', g.stopped, jsonb_build_object('tenant', g.tenant_id)),
-		(6, 'lane', g.lane, jsonb_build_object('lane', n.name, 'active', n.active)),
+		(6, 'lane', g.lane, jsonb_build_object('lane', n.name, 'active', n.active)
+			|| CASE n.name WHEN 'redial' THEN jsonb_build_object('queue_runs', carillon.redial_runs()) ELSE '{}' END),
 		(7, 'paused', g.paused, jsonb_build_object('paused', g.paused)),
 		(8, 'credentials', g.credentials, jsonb_build_object('account', g.account)),
 		(9, 'breaker', g.breaker, jsonb_build_object('until', g.breaker_until)),

@@ -48,6 +48,7 @@ def problem_of(connection: psycopg.Connection, role: str, path: Path) -> str | N
 def main() -> int:
     failures = 0
     tests = [((process,), path) for process in PROCESSES for path in sorted((ROOT / process / "sql").glob("*.sql"))]
+    tests += [(("producer",), path) for path in sorted((ROOT / "producer" / "api" / "sql").glob("*.sql"))]
     tests += [(PROCESSES, path) for path in sorted((ROOT / "common" / "sql").glob("*.sql"))]
     tests += [((None,), path) for path in sorted((ROOT / "producer" / "sql" / "owner").glob("*.sql"))]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "producer/api/database.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/pg.h"
+
+#define STATEMENT_TIMEOUT_MS 15000
+#define REQUESTS_MAX 256 /* under way; more are refused */
+#define RETRY_AFTER "2"
+
+struct api_database {
+	struct pg *pg;
+};
+
+struct request {
+	struct http_exchange *x;
+	enum api_stmt stmt;
+	api_refuse_fn *refuse;
+};
+
+static void on_state(void *arg, bool up, const char *reason)
+{
+	/* The scheduler's connection tells of the server. */
+	(void)arg;
+	if (!up)
+		log_debug("api.postgres_down", LOG_STR("error", reason));
+}
+
+struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
+				      const struct clock *clock)
+{
+	if (!config_list_has(cfg, CONFIG_KEY_PRODUCER_ROLES, "api"))
+		return NULL;
+	struct api_database *db = calloc(1, sizeof(*db));
+	if (!db)
+		abort();
+	const struct pg_options o = {
+		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
+		.application_name = "carillon-producer-api",
+		.stmts = api_stmts,
+		.stmts_count = API_STMT_COUNT,
+		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+		.max_batches = REQUESTS_MAX,
+		.on_state = on_state,
+		.arg = db,
+		.clock = clock,
+	};
+	db->pg = pg_new(loop, &o);
+	return db;
+}
+
+void api_database_free(struct api_database *db)
+{
+	if (!db)
+		return;
+	pg_free(db->pg);
+	free(db);
+}
+
+static void unavailable(const struct request *r)
+{
+	http_respond_header(r->x, "Retry-After", RETRY_AFTER);
+	r->refuse(r->x, 503, "the database can't be asked now; try again");
+}
+
+static void on_answer(void *arg, const struct pg_batch_result *b)
+{
+	const struct request *r = arg;
+
+	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE) {
+		if (pg_error_is_transient(&b->error)) {
+			unavailable(r);
+			return;
+		}
+		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
+			  LOG_STR("sqlstate", b->error.sqlstate),
+			  LOG_STR("error", b->error.message));
+		r->refuse(r->x, 500, "the request could not be served; the log says why");
+		return;
+	}
+	const PGresult *rows = b->res[0];
+	const char *body = pg_text(rows, 0, pg_col(rows, "body"));
+	http_respond(r->x, (unsigned)pg_int(rows, 0, pg_col(rows, "status")), "application/json",
+		     body, strlen(body));
+}
+
+void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
+			 size_t params_count, const char *const *params, api_refuse_fn *refuse)
+{
+	struct request *r = http_alloc(x, sizeof(*r));
+
+	if (!r) {
+		refuse(x, 503, "no memory");
+		return;
+	}
+	*r = (struct request){x, stmt, refuse};
+	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
+		unavailable(r);
+}

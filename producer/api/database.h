@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API's own connection: requests that read or write the database alone are one statement each
+ * (producer/api/sql), which checks its input and answers with columns `status` and `body` (JSON).
+ */
+#ifndef CARILLON_PRODUCER_API_DATABASE_H
+#define CARILLON_PRODUCER_API_DATABASE_H
+
+#include <ev.h>
+#include <stddef.h>
+
+#include "api_sql.h"
+#include "common/config.h"
+#include "common/http_server.h"
+
+struct api_database;
+
+/* How a resource words its refusals; answers `x`. */
+typedef void api_refuse_fn(struct http_exchange *x, unsigned status, const char *detail);
+
+/* Starts connecting; NULL without the role `api`, which alone has such routes. */
+struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
+				      const struct clock *clock);
+/* Requests under way are refused with 503. Takes NULL. */
+void api_database_free(struct api_database *db);
+
+/*
+ * Runs the statement with text parameters (NULL = SQL NULL) and answers `x` with its status and
+ * body; refuses with 503 and Retry-After when the database can't be asked now, with 500 on an error
+ * of ours.
+ */
+void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
+			 size_t params_count, const char *const *params, api_refuse_fn *refuse);
+
+#endif

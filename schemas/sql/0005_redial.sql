@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The redial queue as its guide's API shows and changes it. Times are milliseconds since 1970 and, beside them, ISO 8601 in UTC.
+
+CREATE FUNCTION iso_utc(t timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+
+-- Its time has come and it has a dial left; business hours are not asked, as the guide's formula does not. An agreed callback is
+-- kept after the last attempt too, up to twice the limit.
+CREATE FUNCTION redial_is_ready(status text, attempts integer, next_at timestamptz, max_attempts integer) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT next_at <= now() AND (status = 'pending' AND attempts < max_attempts OR status = 'rescheduled' AND attempts < 2 * max_attempts)
+$$;
+
+CREATE FUNCTION redial_setting() RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT value FROM carillon.settings WHERE key = 'redial'
+$$;
+
+-- The success outcomes are the rules of everybody; what CALLBACK without a time means is no choice.
+CREATE FUNCTION redial_config() RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT value || jsonb_build_object('max_redial_attempts', value -> 'max_attempts', 'success_outcomes', (
+		SELECT coalesce(jsonb_agg(outcome ORDER BY outcome), '[]') FROM carillon.outcome_rules WHERE tenant_id IS NULL AND action = 'success'))
+	FROM carillon.settings WHERE key = 'redial'
+$$;
+
+CREATE FUNCTION redial_record(r redial_queue, max_attempts integer) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('lead_id', (r).lead_id, 'phone_number', (r).phone_number, 'list_id', (r).list_id, 'first_name', (r).first_name,
+		'last_name', (r).last_name, 'state', (r).state, 'attempts', (r).attempts, 'status', (r).status, 'outcomes', to_jsonb((r).outcomes),
+		'last_outcome', (r).last_outcome, 'last_call_id', (r).last_call_id,
+		'last_call_timestamp', carillon.to_ms((r).last_call_timestamp), 'next_redial_timestamp', carillon.to_ms((r).next_redial_timestamp),
+		'scheduled_callback_time', carillon.to_ms((r).scheduled_callback_time),
+		'created_at', carillon.to_ms((r).created_at), 'updated_at', carillon.to_ms((r).updated_at),
+		'last_call_iso', carillon.iso_utc((r).last_call_timestamp), 'next_redial_iso', carillon.iso_utc((r).next_redial_timestamp),
+		'created_at_iso', carillon.iso_utc((r).created_at),
+		'minutes_until_next_redial', greatest(0, ceil(extract(epoch FROM (r).next_redial_timestamp - now()) / 60))::bigint,
+		'is_ready', coalesce(carillon.redial_is_ready((r).status, (r).attempts, (r).next_redial_timestamp, max_attempts), false))
+$$;
+
+-- A record that is no longer to be dialed, whoever says so, calls off what was made of it; a call that is being dialed goes on.
+CREATE FUNCTION redial_call_off() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.follow_ups SET status = 'cancelled', reason = CASE TG_OP WHEN 'DELETE' THEN 'removed' ELSE NEW.status END,
+		gate = NULL, next_look_at = NULL, lease_until = NULL
+	WHERE source = 'redial' AND source_id = OLD.id::text AND status IN ('pending', 'queued');
+	RETURN NULL;
+END $$;
+CREATE TRIGGER redial_ended AFTER UPDATE OF status ON redial_queue FOR EACH ROW
+	WHEN (OLD.status IN ('pending', 'rescheduled') AND NEW.status NOT IN ('pending', 'rescheduled')) EXECUTE FUNCTION redial_call_off();
+CREATE TRIGGER redial_removed AFTER DELETE ON redial_queue FOR EACH ROW EXECUTE FUNCTION redial_call_off();
+
+-- And a follow-up that will never be dialed, or was refused for good, ends its record: nothing else would.
+CREATE FUNCTION redial_refused() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	WITH ended AS (
+		UPDATE carillon.redial_queue r SET status = 'completed', next_redial_timestamp = NULL, updated_at = now()
+		FROM (SELECT status FROM carillon.redial_queue WHERE id = NEW.source_id::bigint) was
+		WHERE r.id = NEW.source_id::bigint AND r.status IN ('pending', 'rescheduled')
+		RETURNING r.id, was.status
+	)
+	INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, actor)
+	SELECT 'redial', id::text, status, 'completed', coalesce(NEW.reason, NEW.status), 'gates' FROM ended;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER redial_refused AFTER UPDATE OF status ON follow_ups FOR EACH ROW
+	WHEN (NEW.status IN ('skipped', 'failed') AND NEW.source = 'redial' AND OLD.status <> NEW.status) EXECUTE FUNCTION redial_refused();
+
+CREATE INDEX redial_queue_lead ON redial_queue (lead_id);
+CREATE INDEX redial_queue_updated ON redial_queue (updated_at);
