@@ -25,6 +25,7 @@
 #define SETUP_RETRY_MS 5000
 #define DRAIN_S 10.0
 #define RUNS_MAX 256
+#define RUN_CLAIMS_BYTES 65536
 #define IDLE_NOTIFIES_MAX 10 /* doublings of the gap */
 #define NEVER INT64_MAX
 
@@ -41,8 +42,11 @@ struct run {
 	void *arg;
 	struct dispatch_answer answer;
 	size_t publications; /* whose jobs are on their way */
-	bool asked;	     /* whether everything is stopped */
-	bool over;	     /* nothing more to claim */
+	struct buf claims;
+	struct pg_array claim_ids; /* in `claims`; one a lane and pass */
+	int64_t last_claim;
+	bool asked; /* whether everything is stopped */
+	bool over;  /* nothing more to claim */
 	struct run *prev, *next;
 };
 
@@ -164,7 +168,9 @@ static void answer_run(struct run *run)
 	s->runs_count--;
 	if (!run->answer.problem && run->answer.published == 0 && run->answer.unpublished > 0)
 		run->answer.problem = "Kafka took no job";
+	run->answer.claims = pg_array_finish(&run->claim_ids);
 	run->cb(run->arg, &run->answer);
+	buf_release(&run->claims);
 	free(run);
 }
 
@@ -216,6 +222,8 @@ void scheduler_dispatch(struct scheduler *s, dispatch_cb *cb, void *arg)
 		return;
 	}
 	*run = (struct run){.scheduler = s, .cb = cb, .arg = arg};
+	buf_init(&run->claims, RUN_CLAIMS_BYTES);
+	pg_array_init(&run->claim_ids, &run->claims);
 	DL_APPEND(s->runs, run);
 	s->runs_count++;
 	scheduler_wake(s);
@@ -229,6 +237,20 @@ static void add_gates(struct gate_counts *to, const struct gate_counts *from)
 	}
 }
 
+/* The rows of a claim come together, lane by lane or not: a repeated id is harmless. */
+static void add_claims(struct run *run, const PGresult *rows)
+{
+	int col = pg_col(rows, "claim_id");
+
+	for (int row = 0; row < PQntuples(rows); row++) {
+		int64_t id = pg_int(rows, row, col);
+		if (id != 0 && id != run->last_claim)
+			pg_array_add_int(&run->claim_ids, id);
+		if (id != 0)
+			run->last_claim = id;
+	}
+}
+
 static void finish_run_step(struct scheduler *s, const struct pass_result *r)
 {
 	struct run *run = s->serving;
@@ -239,6 +261,7 @@ static void finish_run_step(struct scheduler *s, const struct pass_result *r)
 	add_gates(&run->answer.gates, &r->gates);
 	if (r->jobs > 0) {
 		run->publications++;
+		add_claims(run, r->rows);
 		publisher_publish(s->o.publisher, r->rows, on_run_published, run);
 	}
 	if (!more)

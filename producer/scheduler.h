@@ -51,6 +51,8 @@ struct dispatch_answer {
 	size_t published;   /* acknowledged by Kafka */
 	size_t unpublished; /* not acknowledged: published again later */
 	struct gate_counts gates;
+	const char
+		*claims; /* of its jobs: an array literal of bigint; NULL if there are too many */
 };
 typedef void dispatch_cb(void *arg, const struct dispatch_answer *a);
 

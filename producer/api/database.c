@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "common/pg.h"
 
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
@@ -85,6 +84,12 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 	const char *body = pg_text(rows, 0, pg_col(rows, "body"));
 	http_respond(r->x, (unsigned)pg_int(rows, 0, pg_col(rows, "status")), "application/json",
 		     body, strlen(body));
+}
+
+bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
+		      const char *const *params, pg_batch_cb *cb, void *arg)
+{
+	return pg_run(db->pg, stmt, params_count, params, cb, arg);
 }
 
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,

@@ -12,6 +12,7 @@
 #include "api_sql.h"
 #include "common/config.h"
 #include "common/http_server.h"
+#include "common/pg.h"
 
 struct api_database;
 
@@ -31,5 +32,10 @@ void api_database_free(struct api_database *db);
  */
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
 			 size_t params_count, const char *const *params, api_refuse_fn *refuse);
+
+/* For what takes more than one statement; false: it could not be sent, and there is no callback. */
+bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
+		      const char *const *params, pg_batch_cb *cb, void *arg)
+	__attribute__((warn_unused_result));
 
 #endif

@@ -12,6 +12,7 @@
 
 /* What handlers work with; the server's `arg`. */
 struct api {
+	struct ev_loop *loop;
 	const struct config *cfg;
 	struct scheduler *scheduler;
 	struct api_database *database; /* NULL without the role `api` */

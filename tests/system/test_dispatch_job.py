@@ -9,9 +9,10 @@ N8N = "n8n-secret-5e4d3c2b1a09"
 NOTHING = {"success": True, "seeded": 0, "published": 0, "skipped": {}, "deferred": {}}
 
 
-def ask(stack, secret=CRON, header=None, method="POST"):
+def ask(stack, secret=CRON, header=None, method="POST", wait=None):
     headers = {"Authorization": f"Bearer {secret}"} if header is None else {header: secret}
-    return stack.producer.http.request(method, PATH, headers=headers if secret else {})
+    path = PATH if wait is None else f"{PATH}?wait={wait}"
+    return stack.producer.http.request(method, path, headers=headers if secret else {}, timeout=40)
 
 
 def counts(answer):
@@ -60,6 +61,20 @@ def test_it_runs_the_lead_source_and_counts(stack):
     assert stack.ledger()["total"] == 7
     stack.db.execute("update settings set value = 'false' where key = 'stopped'")
     assert counts(ask(stack)) == NOTHING | {"seeded": 3, "published": 3}
+
+    # Seconds to wait for what the providers say.
+    for wait in ("x", "-1", "61", "1.5", ""):
+        answer = ask(stack, wait=wait)
+        assert answer.status_code == 422 and "wait" in answer.json()["detail"]
+    assert ask(stack, wait="5").json() == NOTHING | {"dispatched": 0, "failed": {}, "held": 0, "waiting": 0}
+    fine, busy, wrong = stack.leads(4), stack.leads(2), stack.leads(1)
+    stack.sim.script(
+        [{"match": {"phone": lead["phone"]}, "times": 1, "action": {"status": 429}} for lead in busy]
+        + [{"match": {"phone": lead["phone"]}, "times": 1, "action": {"status": 400}} for lead in wrong]
+        + [{"action": {"outcome": "SALE", "call_ms": 100}}])
+    answer = ask(stack, wait="20").json()
+    assert (answer["published"], answer["dispatched"], answer["waiting"]) == (7, len(fine), 0)
+    assert sum(answer["failed"].values()) == 3
 
     # n8n's secret, where there is one, is the only one.
     stack.producer.restart(N8N_DISPATCH_SECRET=N8N)
