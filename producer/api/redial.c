@@ -79,7 +79,7 @@ static const char *object_of(struct http_exchange *x)
 
 	buf_init_fixed(&error, text, sizeof(text));
 	_cleanup_json_ json_t *j = json_parse(body, n, n, &error);
-	if (j && json_is_object(j))
+	if (json_is_object(j))
 		return body;
 	if (j)
 		buf_adds(&error, "not an object");
