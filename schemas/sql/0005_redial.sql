@@ -64,5 +64,27 @@ END $$;
 CREATE TRIGGER redial_refused AFTER UPDATE OF status ON follow_ups FOR EACH ROW
 	WHEN (NEW.status IN ('skipped', 'failed') AND NEW.source = 'redial' AND OLD.status <> NEW.status) EXECUTE FUNCTION redial_refused();
 
+-- Records older than the retention: final ones go, open ones are closed and go a retention later.
+CREATE FUNCTION redial_retain(most bigint, by_whom text) RETURNS TABLE (removed bigint, closed bigint) LANGUAGE sql VOLATILE AS $$
+	WITH old AS MATERIALIZED (
+		SELECT id, status FROM carillon.redial_queue
+		WHERE updated_at < (SELECT now() - (carillon.redial_setting() ->> 'retention_days')::integer * interval '1 day')
+		ORDER BY updated_at LIMIT most FOR UPDATE SKIP LOCKED
+	), removed AS (
+		DELETE FROM carillon.redial_queue WHERE id = ANY (ARRAY(SELECT id FROM old WHERE status IN ('completed', 'max_attempts')))
+		RETURNING id, status
+	), closed AS (
+		UPDATE carillon.redial_queue SET status = 'completed', next_redial_timestamp = NULL, updated_at = now()
+		WHERE id = ANY (ARRAY(SELECT id FROM old WHERE status NOT IN ('completed', 'max_attempts')))
+		RETURNING id
+	), noted AS (
+		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, actor)
+		SELECT 'redial', id::text, status, 'removed', 'retention', by_whom FROM removed
+		UNION ALL
+		SELECT 'redial', c.id::text, o.status, 'completed', 'retention', by_whom FROM closed c JOIN old o USING (id)
+	)
+	SELECT (SELECT count(*) FROM removed), (SELECT count(*) FROM closed)
+$$;
+
 CREATE INDEX redial_queue_lead ON redial_queue (lead_id);
 CREATE INDEX redial_queue_updated ON redial_queue (updated_at);

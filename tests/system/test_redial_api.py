@@ -222,7 +222,12 @@ def test_retention(stack):
         record(stack, lead_id, "+12125550101", status)
         stack.db.execute("update carillon.redial_queue set updated_at = now() - %s * interval '1 day' where lead_id = %s",
                          (days, lead_id))
-    assert call(stack, "/cleanup", "POST").json()["removed"] == 2
-    stack.producer.restart(SWEEP_INTERVAL_S="1")
-    stack.wait_count(1, "redial_queue", "lead_id = 'open' and status = 'completed'")
+    answer = call(stack, "/cleanup", "POST").json()
+    assert (answer["removed"], answer["closed"]) == (2, 1)
     assert [row["lead_id"] for row in stack.rows("select lead_id from carillon.redial_queue order by lead_id")] == ["open", "young"]
+    assert stack.value("select status from carillon.redial_queue where lead_id = 'open'") == "completed"
+    # And by itself.
+    stack.db.execute("update carillon.redial_queue set updated_at = now() - interval '31 days' where lead_id = 'open'")
+    stack.producer.restart(SWEEP_INTERVAL_S="1")
+    stack.wait_count(0, "redial_queue", "lead_id = 'open'")
+    assert stack.count("redial_queue") == 1
