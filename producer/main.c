@@ -84,7 +84,7 @@ static bool start(struct producer *p, const struct readiness *checks)
 			&(struct sweeper_options){loop, cfg, clock, p->publisher, may_publish, p});
 	p->topics = topics_new(loop, cfg, on_topics_ready, p);
 	process_set_readiness(p->process.name, checks);
-	p->api = (struct api){loop, cfg, p->scheduler, api_database_new(loop, cfg, clock)};
+	p->api = (struct api){loop, cfg, p->scheduler, api_database_new(loop, cfg, clock), false};
 	p->server = api_serve(loop, &p->api);
 	return p->server != NULL;
 }
@@ -98,6 +98,7 @@ static void on_stop(void *arg)
 {
 	struct producer *p = arg;
 
+	p->api.stopping = true;
 	http_server_quiesce(p->server);
 	if (p->sweeper)
 		sweeper_stop(p->sweeper);

@@ -26,6 +26,7 @@
 #define DRAIN_S 10.0
 #define RUNS_MAX 256
 #define RUN_CLAIMS_BYTES 65536
+#define RUN_CLAIMS_SEEN 256  /* as many lanes as a pass serves */
 #define IDLE_NOTIFIES_MAX 10 /* doublings of the gap */
 #define NEVER INT64_MAX
 
@@ -43,10 +44,10 @@ struct run {
 	struct dispatch_answer answer;
 	size_t publications; /* whose jobs are on their way */
 	struct buf claims;
-	struct pg_array claim_ids; /* in `claims`; one a lane and pass */
-	int64_t last_claim;
-	bool asked; /* whether everything is stopped */
-	bool over;  /* nothing more to claim */
+	struct pg_array claim_ids;     /* in `claims`; one a lane and pass */
+	int64_t seen[RUN_CLAIMS_SEEN]; /* the last ones */
+	bool asked;		       /* whether everything is stopped */
+	bool over;		       /* nothing more to claim */
 	struct run *prev, *next;
 };
 
@@ -237,17 +238,25 @@ static void add_gates(struct gate_counts *to, const struct gate_counts *from)
 	}
 }
 
-/* The rows of a claim come together, lane by lane or not: a repeated id is harmless. */
+static bool is_new(struct run *run, int64_t id)
+{
+	for (size_t i = 0; i < RUN_CLAIMS_SEEN; i++) {
+		if (run->seen[i] == id)
+			return false;
+	}
+	run->seen[run->claim_ids.n % RUN_CLAIMS_SEEN] = id;
+	return true;
+}
+
+/* The rows of many lanes are mixed. An id that is in the list twice is harmless. */
 static void add_claims(struct run *run, const PGresult *rows)
 {
 	int col = pg_col(rows, "claim_id");
 
 	for (int row = 0; row < PQntuples(rows); row++) {
 		int64_t id = pg_int(rows, row, col);
-		if (id != 0 && id != run->last_claim)
+		if (id != 0 && is_new(run, id))
 			pg_array_add_int(&run->claim_ids, id);
-		if (id != 0)
-			run->last_claim = id;
 	}
 }
 

@@ -88,13 +88,15 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	CROSS JOIN rule r
 	CROSS JOIN LATERAL (SELECT coalesce(s.at >= q.last_call_timestamp, true) AS is_latest, coalesce(q.attempts, 0) + s.dials AS attempts) a
 ), updated AS (
-	UPDATE redial_queue q SET attempts = n.attempts, status = n.status, created_at = least(q.created_at, n.begins_at),
+	-- What somebody did to the record meanwhile stands: `q` is the row as it is now.
+	UPDATE redial_queue q SET attempts = n.attempts, created_at = least(q.created_at, n.begins_at),
+		status = CASE WHEN q.status IN ('paused', 'completed') AND n.status <> 'completed' THEN q.status ELSE n.status END,
 		outcomes = n.outcomes[greatest(1, cardinality(n.outcomes) - 49):],
 		last_call_timestamp = greatest(q.last_call_timestamp, n.at),
 		last_outcome = CASE WHEN n.is_latest THEN n.outcome ELSE q.last_outcome END,
 		last_call_id = CASE WHEN n.is_latest THEN n.call_id ELSE q.last_call_id END,
 		scheduled_callback_time = CASE WHEN n.is_latest THEN n.callback_at ELSE q.scheduled_callback_time END,
-		next_redial_timestamp = CASE WHEN n.status IN ('completed', 'max_attempts') THEN NULL
+		next_redial_timestamp = CASE WHEN n.status IN ('completed', 'max_attempts') OR q.status = 'completed' THEN NULL
 			WHEN n.is_latest THEN n.next_at ELSE q.next_redial_timestamp END,
 		lead_ref = n.lead_ref, list_id = coalesce(n.body ->> 'list_id', q.list_id),
 		first_name = coalesce(n.body ->> 'first_name', q.first_name), last_name = coalesce(n.body ->> 'last_name', q.last_name),

@@ -74,6 +74,12 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 			unavailable(r);
 			return;
 		}
+		if (strncmp(b->error.sqlstate, "22", 2) == 0) {
+			r->refuse(
+				r->x, 422,
+				"a value of the request can't be read: text is UTF-8, numbers are of common size");
+			return;
+		}
 		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
 			  LOG_STR("sqlstate", b->error.sqlstate),
 			  LOG_STR("error", b->error.message));
@@ -81,7 +87,12 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 		return;
 	}
 	const PGresult *rows = b->res[0];
-	const char *body = pg_text(rows, 0, pg_col(rows, "body"));
+	const char *body = PQntuples(rows) > 0 ? pg_text(rows, 0, pg_col(rows, "body")) : NULL;
+	if (!body) {
+		log_error("api.no_answer", LOG_STR("statement", api_stmts[r->stmt].name));
+		r->refuse(r->x, 500, "the request could not be served; the log says why");
+		return;
+	}
 	http_respond(r->x, (unsigned)pg_int(rows, 0, pg_col(rows, "status")), "application/json",
 		     body, strlen(body));
 }

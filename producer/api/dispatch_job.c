@@ -58,18 +58,22 @@ static void look_later(struct dispatch_request *r)
 	ev_timer_start(r->api->loop, &r->look);
 }
 
+static void finish_unknown(struct dispatch_request *r)
+{
+	buf_addf(&r->answer, ",\"waiting\":%zu", r->published);
+	finish(r);
+}
+
 static void on_results(void *arg, const struct pg_batch_result *b)
 {
 	struct dispatch_request *r = arg;
-	bool late = ev_now(r->api->loop) >= r->until;
+	bool late = r->api->stopping || ev_now(r->api->loop) >= r->until;
 
 	if (b->error.status != PG_OK) {
-		if (!late) {
+		if (late)
+			finish_unknown(r);
+		else
 			look_later(r);
-			return;
-		}
-		buf_addf(&r->answer, ",\"waiting\":%zu", r->published);
-		finish(r);
 		return;
 	}
 	const PGresult *rows = b->res[0];
@@ -93,7 +97,11 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (!api_database_run(r->api->database, API_DISPATCH_RESULTS, 1, params, on_results, r))
+	if (api_database_run(r->api->database, API_DISPATCH_RESULTS, 1, params, on_results, r))
+		return;
+	if (r->api->stopping)
+		finish_unknown(r);
+	else
 		look_later(r);
 }
 

@@ -16,6 +16,7 @@ struct api {
 	const struct config *cfg;
 	struct scheduler *scheduler;
 	struct api_database *database; /* NULL without the role `api` */
+	bool stopping;		       /* who waits is answered with what is known */
 };
 
 /*

@@ -9,6 +9,7 @@ WITH ready AS MATERIALIZED (
 	WHERE r.status IN ('pending', 'rescheduled') AND r.seeded_for IS DISTINCT FROM r.next_redial_timestamp
 	AND r.next_redial_timestamp <= now() AND r.lead_ref IS NOT NULL
 	AND (SELECT redial_runs())
+	AND redial_is_ready(r.status, r.attempts, r.next_redial_timestamp, (SELECT (redial_setting() ->> 'max_attempts')::integer))
 	AND (SELECT true FROM follow_ups f WHERE f.source = 'redial' AND f.source_id = r.id::text
 		AND f.status IN ('pending', 'queued', 'dialing') LIMIT 1) IS NULL
 	ORDER BY r.next_redial_timestamp LIMIT $1::bigint FOR NO KEY UPDATE OF r SKIP LOCKED

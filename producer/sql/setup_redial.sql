@@ -22,6 +22,6 @@ WITH first_start AS (
 ), ruled AS (
 	INSERT INTO outcome_rules (outcome, action) SELECT outcome, 'success' FROM success
 	ON CONFLICT (coalesce(tenant_id, ''), outcome) DO UPDATE SET action = excluded.action, updated_at = now()
-	WHERE outcome_rules.action <> excluded.action
+	WHERE outcome_rules.action = 'retry'
 )
 SELECT count(*) AS first FROM first_start

@@ -42,6 +42,11 @@ BEGIN
 	UPDATE carillon.follow_ups SET status = 'cancelled', reason = CASE TG_OP WHEN 'DELETE' THEN 'removed' ELSE NEW.status END,
 		gate = NULL, next_look_at = NULL, lease_until = NULL
 	WHERE source = 'redial' AND source_id = OLD.id::text AND status IN ('pending', 'queued');
+	IF TG_OP = 'DELETE' THEN   -- the end of a call that is under way does not bring it back
+		UPDATE carillon.calls SET decided_at = now()
+		WHERE decided_at IS NULL AND job_id IN (SELECT job_id FROM carillon.follow_ups
+			WHERE source = 'redial' AND source_id = OLD.id::text AND status IN ('dialing', 'completed', 'undetermined'));
+	END IF;
 	RETURN NULL;
 END $$;
 CREATE TRIGGER redial_ended AFTER UPDATE OF status ON redial_queue FOR EACH ROW
@@ -50,11 +55,13 @@ CREATE TRIGGER redial_removed AFTER DELETE ON redial_queue FOR EACH ROW EXECUTE 
 
 -- And a follow-up that will never be dialed, or was refused for good, ends its record: nothing else would.
 CREATE FUNCTION redial_refused() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	the_record bigint := CASE WHEN NEW.source_id ~ '^[0-9]{1,18}$' THEN NEW.source_id::bigint END;
 BEGIN
 	WITH ended AS (
 		UPDATE carillon.redial_queue r SET status = 'completed', next_redial_timestamp = NULL, updated_at = now()
-		FROM (SELECT status FROM carillon.redial_queue WHERE id = NEW.source_id::bigint) was
-		WHERE r.id = NEW.source_id::bigint AND r.status IN ('pending', 'rescheduled')
+		FROM (SELECT status FROM carillon.redial_queue WHERE id = the_record) was
+		WHERE r.id = the_record AND r.status IN ('pending', 'rescheduled')
 		RETURNING r.id, was.status
 	)
 	INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, actor)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/api/jobs/call-dispatch: who may ask, and what the counts of its answer mean; leads that can't be called."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from lib.stack import SECRETS
 
 PATH = "/api/jobs/call-dispatch"
@@ -124,3 +126,17 @@ def test_leads_that_cannot_be_called_keep_the_reason(stack):
     stack.wait_count(1, "follow_ups", f"lead_id = {wrong['id']} and status = 'completed'")
     assert stack.sim.dialed(phone) == 1
     stack.assert_nothing_lost()
+
+
+def test_who_waits_is_answered_when_the_producer_stops(stack):
+    stack.start(SCHEDULE="external")
+    stack.sim.script([{"action": {"hold": True}}])
+    stack.leads(2)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, stack, wait="30")
+        stack.wait_count(2, "follow_ups", "status = 'dialing'")
+        stack.producer.stop()
+        answer = asked.result()
+    assert answer.status_code == 200
+    assert (answer.json()["published"], answer.json()["waiting"]) == (2, 2)
+    stack.sim.release()

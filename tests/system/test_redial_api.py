@@ -231,3 +231,54 @@ def test_retention(stack):
     stack.producer.restart(SWEEP_INTERVAL_S="1")
     stack.wait_count(0, "redial_queue", "lead_id = 'open'")
     assert stack.count("redial_queue") == 1
+
+
+def test_success_outcomes_never_undo_a_stop(stack):
+    stack.start("producer")
+    for words in (["SALE", "DO_NOT_CALL", "NOT_INTERESTED", "CALLBACK", "BOOKED"], ["SALE"]):
+        answer = call(stack, "/config", "PUT", json={"success_outcomes": words})
+        assert answer.json()["config"]["success_outcomes"] == sorted({*words} & {"SALE", "BOOKED"})
+        assert answer.json()["config"] == call(stack, "/config").json()["config"]
+    assert {row["outcome"]: row["action"] for row in stack.rows("select outcome, action from carillon.outcome_rules")} == {
+        "SALE": "success", "CALLBACK": "callback", "DO_NOT_CALL": "suppress", "NOT_INTERESTED": "stop"}
+
+
+def test_switches(stack):
+    stack.start("producer")
+    call(stack, "/stop", "POST")
+    # Enabled already: a processor that was stopped stays so.
+    assert call(stack, "/config", "PUT", json={"enabled": True}).json()["config"]["running"] is False
+    call(stack, "/disable", "POST")
+    assert call(stack, "/config", "PUT", json={"running": True}).status_code == 422
+    assert call(stack, "/config", "PUT", json={"enabled": True}).json()["config"]["running"] is True
+
+
+def test_a_lower_limit_ends_those_above_it(stack):
+    stack.start("producer")
+    record(stack, "1", "(212) 555-0101")  # two attempts
+    record(stack, "2", "+12125550102", "rescheduled")
+    call(stack, "/config", "PUT", json={"max_attempts": 2})
+    assert {row["lead_id"]: row["status"] for row in stack.rows("select lead_id, status from carillon.redial_queue")} == {
+        "1": "max_attempts", "2": "rescheduled"}
+    # As stored without the country code, asked for with it.
+    assert call(stack, "/lead/1/pause?phone=+12125550101", "POST").status_code == 409
+
+
+def test_hostile_values(stack):
+    stack.start("producer")
+    for body in (b'{"retention_days": 1e-20000}', b'{"retention_days": 1.' + b"0" * 20000 + b"}", b'{"max_attempts": 99999999999999}'):
+        assert call(stack, "/config", "PUT", content=body).status_code == 422
+    for method, path in (("GET", "/records?status=%FF"), ("POST", "/lead/%FF/pause?phone=1"), ("DELETE", "/lead/1?phone=%FF")):
+        assert call(stack, path, method).status_code in (400, 404, 422), path
+
+
+def test_a_removed_record_stays_removed(stack):
+    stack.start()
+    stack.sim.script([{"action": {"outcome": "NO_ANSWER", "call_ms": 1500}}])
+    lead = redials(stack)
+    due(stack)
+    stack.wait_count(1, "calls", "status in ('calling', 'ringing', 'in_progress')")
+    assert call(stack, f"/lead/L-1?phone={lead['phone']}", "DELETE").status_code == 200
+    stack.wait_count(1, "calls", "outcome = 'NO_ANSWER'")
+    stack.wait_count(0, "call_events", "state = 'parked'")
+    stack.stays(lambda: stack.count("redial_queue") == 0, 1, "not brought back by the end of its call")

@@ -24,13 +24,14 @@ WITH given AS MATERIALIZED (
 	WHERE key IN ('max_attempts', 'max_redial_attempts') HAVING count(DISTINCT value) > 1
 	UNION ALL
 	SELECT 'running: a queue that is disabled has no processor' FROM given HAVING bool_or(key = 'running' AND value = 'true')
-		AND bool_or(key = 'enabled' AND value = 'false')
+		AND coalesce((SELECT value FROM given WHERE key = 'enabled'), redial_setting() -> 'enabled') = 'false'
 ), fine AS MATERIALIZED (
 	SELECT NOT EXISTS (SELECT FROM bad WHERE problem IS NOT NULL) AS it
 ), set AS (
 	UPDATE settings s SET updated_at = now(), value = s.value
 		|| coalesce((SELECT jsonb_object_agg(key, value) FROM given WHERE key IN ('enabled', 'running')), '{}')
-		|| CASE WHEN EXISTS (SELECT FROM given WHERE key = 'enabled') AND NOT EXISTS (SELECT FROM given WHERE key = 'running')
+		|| CASE WHEN NOT EXISTS (SELECT FROM given WHERE key = 'running')
+			AND (SELECT value FROM given WHERE key = 'enabled') <> s.value -> 'enabled'
 			THEN jsonb_build_object('running', (SELECT value FROM given WHERE key = 'enabled')) ELSE '{}' END
 		|| coalesce((SELECT jsonb_object_agg(k.setting, g.value) FROM given g JOIN known k USING (key)), '{}')
 	WHERE s.key = 'redial' AND (SELECT it FROM fine)
@@ -38,17 +39,27 @@ WITH given AS MATERIALIZED (
 ), dropped AS (
 	DELETE FROM outcome_rules WHERE tenant_id IS NULL AND action = 'success' AND (SELECT it FROM fine)
 	AND EXISTS (SELECT FROM given WHERE key = 'success_outcomes') AND outcome NOT IN (SELECT word FROM word)
-), ruled AS (   -- what CALLBACK means depends on whether a time was agreed: its rule stays
+), ruled AS (   -- an outcome that stops, suppresses or agrees on a time ends redialing by itself: its rule stays
 	INSERT INTO outcome_rules (outcome, action)
 	SELECT DISTINCT word, 'success' FROM word WHERE (SELECT it FROM fine) AND word <> 'CALLBACK'
 	ON CONFLICT (coalesce(tenant_id, ''), outcome) DO UPDATE SET action = excluded.action, updated_at = now()
-	WHERE outcome_rules.action <> excluded.action
+	WHERE outcome_rules.action = 'retry'
+), ended AS (   -- a lower limit is reached by those that stand above it
+	UPDATE redial_queue r SET status = 'max_attempts', next_redial_timestamp = NULL, updated_at = now()
+	FROM (SELECT id, status FROM redial_queue) was
+	WHERE r.id = was.id AND (SELECT it FROM fine) AND (r.status = 'pending' AND r.attempts >= (SELECT (value ->> 'max_attempts')::integer FROM set)
+		OR r.status = 'rescheduled' AND r.attempts >= 2 * (SELECT (value ->> 'max_attempts')::integer FROM set))
+	RETURNING r.id, was.status
+), noted AS (
+	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor)
+	SELECT 'redial', id::text, status, 'max_attempts', 'config', 'operator' FROM ended
 )
 SELECT CASE WHEN it THEN 200 ELSE 422 END AS status, CASE WHEN it
 	THEN jsonb_build_object('success', true, 'timestamp', iso_utc(now()), 'config', redial_config() || (SELECT value FROM set)
 		|| jsonb_build_object('max_redial_attempts', (SELECT value -> 'max_attempts' FROM set))
 		|| CASE WHEN EXISTS (SELECT FROM given WHERE key = 'success_outcomes') THEN jsonb_build_object('success_outcomes',
-			(SELECT coalesce(jsonb_agg(DISTINCT word), '[]') FROM word WHERE word <> 'CALLBACK')) ELSE '{}' END)
+			(SELECT coalesce(jsonb_agg(DISTINCT word), '[]') FROM word WHERE NOT EXISTS (SELECT FROM outcome_rules o
+				WHERE o.tenant_id IS NULL AND o.outcome = word AND o.action NOT IN ('success', 'retry')))) ELSE '{}' END)
 	ELSE jsonb_build_object('success', false, 'error', (SELECT string_agg(problem, '; ') FROM bad),
 		'errors', (SELECT jsonb_agg(problem) FROM bad WHERE problem IS NOT NULL)) END AS body
 FROM fine

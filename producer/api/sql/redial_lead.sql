@@ -5,7 +5,7 @@ WITH asked AS MATERIALIZED (
 	SELECT regexp_replace(coalesce($3::text, ''), '[^0-9]', '', 'g') AS digits, (redial_setting() ->> 'max_attempts')::integer AS max_attempts
 ), was AS MATERIALIZED (
 	SELECT r.* FROM redial_queue r, asked a
-	WHERE r.lead_id = $2::text AND a.digits <> '' AND r.phone_digits IN (a.digits, '1' || a.digits)
+	WHERE r.lead_id = $2::text AND a.digits <> '' AND r.phone_digits IN (a.digits, '1' || a.digits, CASE WHEN a.digits ~ '^1[0-9]{10}$' THEN substr(a.digits, 2) END)
 	ORDER BY r.id LIMIT 1 FOR UPDATE OF r
 ), paused AS (
 	UPDATE redial_queue r SET status = 'paused', updated_at = now() FROM was w
@@ -13,8 +13,8 @@ WITH asked AS MATERIALIZED (
 	RETURNING r.*
 ), resumed AS (   -- at the limit it stays there
 	UPDATE redial_queue r SET updated_at = now(), seeded_for = NULL,
-		status = CASE WHEN w.scheduled_callback_time > now() THEN 'rescheduled' WHEN w.attempts >= a.max_attempts THEN 'max_attempts' ELSE 'pending' END,
-		next_redial_timestamp = CASE WHEN w.scheduled_callback_time > now() THEN w.scheduled_callback_time
+		status = CASE WHEN w.scheduled_callback_time > now() AND w.attempts < 2 * a.max_attempts THEN 'rescheduled' WHEN w.attempts >= a.max_attempts THEN 'max_attempts' ELSE 'pending' END,
+		next_redial_timestamp = CASE WHEN w.scheduled_callback_time > now() AND w.attempts < 2 * a.max_attempts THEN w.scheduled_callback_time
 			WHEN w.attempts >= a.max_attempts THEN NULL ELSE greatest(w.next_redial_timestamp, now()) END
 	FROM was w, asked a WHERE r.id = w.id AND $1::text = 'resume' AND w.status = 'paused'
 	RETURNING r.*
