@@ -21,7 +21,7 @@
 #define PREFETCH_KBYTES 4096
 #define STATEMENT_TIMEOUT_MS 30000
 #define REVISIT_S 30.0
-#define BATCH_GAP_MS 80 /* between the starts of two batches of fewer than */
+#define BATCH_GAP_MS 40 /* between the starts of two batches of fewer than */
 #define BATCH_ENOUGH 500
 #define BACKOFF_BASE_MS 100
 #define BACKOFF_MAX_MS 5000
