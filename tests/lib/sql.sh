@@ -26,9 +26,12 @@ migrate() {
 }
 
 prepare_statements() {
-	local log=$WORK/statements.log
-	"$PYTHON" "$ROOT/tests/lib/prepare_statements.py" | tee "$log" || true
-	count statements "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
+	local log=$WORK/statements.log ended=0 failed
+	"$PYTHON" "$ROOT/tests/lib/prepare_statements.py" | tee "$log" || ended=$?
+	failed=$(grep -c '^not ok ' "$log" || true)
+	# One that broke off has failed even if each statement so far was fine.
+	if ((ended && !failed)); then failed=1; fi
+	count statements "$(grep -c '^ok ' "$log")" "$failed"
 }
 
 pgtap() {

@@ -47,7 +47,8 @@ WITH given AS MATERIALIZED (
 ), ended AS (   -- a lower limit is reached by those that stand above it
 	UPDATE redial_queue r SET status = 'max_attempts', next_redial_timestamp = NULL, updated_at = now()
 	FROM (SELECT id, status FROM redial_queue) was
-	WHERE r.id = was.id AND (SELECT it FROM fine) AND (r.status = 'pending' AND r.attempts >= (SELECT (value ->> 'max_attempts')::integer FROM set)
+	WHERE r.id = was.id AND (SELECT it FROM fine) AND EXISTS (SELECT FROM given WHERE key IN ('max_attempts', 'max_redial_attempts'))
+	AND (r.status = 'pending' AND r.attempts >= (SELECT (value ->> 'max_attempts')::integer FROM set)
 		OR r.status = 'rescheduled' AND r.attempts >= 2 * (SELECT (value ->> 'max_attempts')::integer FROM set))
 	RETURNING r.id, was.status
 ), noted AS (
