@@ -97,8 +97,14 @@ python_env() {
 	PYTHON=$venv/bin/python
 }
 
-# throwaway_postgres: a server of its own for one part; sets PG_DIR, PG_PORT and PG_URL (without a database's name).
+# throwaway_postgres [WHEN]: a server of its own for one part; sets PG_DIR, PG_PORT and PG_URL (without a database's name).
+# WHEN ("2026-03-08 06:59:00", UTC) is what its clock begins with instead of the time it is.
 throwaway_postgres() {
+	local clock=()
+	# shellcheck disable=SC2016
+	if [[ ${1:-} ]]; then
+		clock=(env TZ=UTC FAKETIME="@$1" FAKETIME_DONT_FAKE_MONOTONIC=1 'LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1')
+	fi
 	PG_DIR=$(mktemp -d /tmp/carillon-pg.XXXXXX)
 	chmod 755 "$PG_DIR"
 	PG_PORT=$(python3 "$ROOT/tests/system/lib/ports.py")
@@ -106,7 +112,7 @@ throwaway_postgres() {
 	PG_URL=postgresql://postgres:$PG_PASSWORD@127.0.0.1:$PG_PORT
 	CLEANUP+=("drop_throwaway_postgres $PG_DIR $PG_PORT")
 	POSTGRES_PASSWORD=$PG_PASSWORD POSTGRES_CONF='fsync = off' \
-		"$ROOT/deploy/local/postgres.sh" start "$PG_DIR/pg" "$PG_PORT"
+		"${clock[@]}" "$ROOT/deploy/local/postgres.sh" start "$PG_DIR/pg" "$PG_PORT"
 }
 
 drop_throwaway_postgres() { # DIR PORT

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # A throwaway PostgreSQL: the migrations, every statement prepared on them, and the pgTAP tests.
 
+# Moments at which the pgTAP tests must pass too, by the server's clock (UTC): New York's working hours and night,
+# the ends of a year and the hours in which New York's and London's clocks change.
+CLOCKS=("2026-11-23 15:30:00" "2026-11-22 03:00:00" "2026-12-31 23:59:55" "2027-03-14 06:59:55" "2026-10-25 00:59:55")
+
 part_sql() {
+	local at
 	build_asan || return 1
 	python_env || return 1
-	throwaway_postgres || return 1
-	# shellcheck disable=SC2153
-	export PGHOST=127.0.0.1 PGPORT=$PG_PORT PGUSER=postgres PGPASSWORD=$PG_PASSWORD PGDATABASE=carillon
-	export DATABASE_URL=$PG_URL/carillon CARILLON_ROOT=$ROOT
-	psql -X -q -d postgres -c 'create database carillon' || return 1
-
+	database || return 1
 	CHECKS_PASSED=0 CHECKS_FAILED=0
 	check "migrations apply to an empty database" migrate
 	check "migrations apply a second time and change nothing" migrate
@@ -18,7 +18,21 @@ part_sql() {
 	((CHECKS_FAILED == 0)) || return 0
 
 	prepare_statements
-	pgtap "$@"
+	pgtap "now" "$@"
+	for at in "${CLOCKS[@]}"; do
+		database "$at" || return 1
+		migrate >"$WORK/migrate.log" 2>&1 || return 1
+		pgtap "at $at" "$@"
+	done
+}
+
+# database [WHEN]: an empty one on a server of its own, whose clock begins with WHEN.
+database() {
+	throwaway_postgres "$@" || return 1
+	# shellcheck disable=SC2153
+	export PGHOST=127.0.0.1 PGPORT=$PG_PORT PGUSER=postgres PGPASSWORD=$PG_PASSWORD PGDATABASE=carillon
+	export DATABASE_URL=$PG_URL/carillon CARILLON_ROOT=$ROOT
+	psql -X -q -d postgres -c 'create database carillon'
 }
 
 migrate() {
@@ -34,8 +48,9 @@ prepare_statements() {
 	count statements "$(grep -c '^ok ' "$log")" "$failed"
 }
 
+# pgtap WHEN [FILE...]
 pgtap() {
-	local log=$WORK/pgtap.log files=("$@") passed failed
+	local log=$WORK/pgtap.log files=("${@:2}") passed failed
 	((${#files[@]})) || mapfile -t files < <(find "$ROOT/tests/sql" -name '*.sql' | sort)
 	if ((${#files[@]} == 0)); then
 		if nothing_there tests/sql; then count pgtap 0 1; else count pgtap 0 0; fi
@@ -52,5 +67,5 @@ pgtap() {
 	fi
 	passed=$(grep -c '^ok ' "$log")
 	((passed + failed)) || failed=1
-	count pgtap "$passed" "$failed"
+	count "pgtap $1" "$passed" "$failed"
 }
