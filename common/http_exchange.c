@@ -178,6 +178,11 @@ const char *http_query(const struct http_exchange *x, const char *name)
 	return NULL;
 }
 
+const char *http_query_name(const struct http_exchange *x, size_t i)
+{
+	return i < x->query_count ? x->query[i].name : NULL;
+}
+
 const char *http_header(const struct http_exchange *x, const char *name)
 {
 	return MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, name);

@@ -19,6 +19,18 @@ static int hex_digit(char c)
 	return -1;
 }
 
+static bool is_utf8(const char *s, size_t n)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < n; i += length) {
+		length = utf8_sequence(s + i, n - i);
+		if (length == 0)
+			return false;
+	}
+	return true;
+}
+
 size_t http_decode(const char *s, size_t n, bool plus, char *ret)
 {
 	size_t length = 0;
@@ -40,7 +52,7 @@ size_t http_decode(const char *s, size_t n, bool plus, char *ret)
 		ret[length++] = c;
 	}
 	ret[length] = '\0';
-	return length;
+	return is_utf8(ret, length) ? length : (size_t)-1;
 }
 
 bool http_path_parse(const char *raw, size_t n, char *storage, struct http_path *ret)

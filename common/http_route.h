@@ -27,7 +27,7 @@ struct http_params {
 };
 
 /* Decodes %XX (and '+' to a blank if `plus`) into `ret`, which has room for n + 1 bytes and may be
- * `s` itself. Returns the length; (size_t)-1 for a malformed escape or a NUL. */
+ * `s` itself. Returns the length; (size_t)-1 for a malformed escape, a NUL or what is not UTF-8. */
 size_t http_decode(const char *s, size_t n, bool plus, char *ret);
 
 /* `storage` has room for 2 * (n + 1) bytes and lives as long as `ret`. False: malformed, or too

@@ -74,6 +74,8 @@ const char *http_route_path(const struct http_exchange *x);
 const char *http_param(const struct http_exchange *x, const char *name);
 /* Decoded, the first one, or NULL. */
 const char *http_query(const struct http_exchange *x, const char *name);
+/* The name of the i-th parameter, decoded; NULL behind the last. */
+const char *http_query_name(const struct http_exchange *x, size_t i);
 /* The first one, any case, or NULL. */
 const char *http_header(const struct http_exchange *x, const char *name);
 /* Raw bytes, NUL-terminated; never NULL. */

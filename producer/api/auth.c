@@ -27,8 +27,8 @@ static const struct {
 			.keys = {CONFIG_KEY_ADMIN_API_KEY},
 			.keys_count = 1,
 			.headers = {"x-api-key", NULL},
-			.query = "api_key",
-			.detail = "the admin key is missing or wrong",
+			.query = AUTH_QUERY_KEY,
+			.detail = "the admin key is missing or wrong: send it as X-API-Key",
 		},
 };
 
@@ -60,11 +60,17 @@ bool auth_passes(const struct config *cfg, enum auth auth, const struct http_exc
 	return !secret || http_secret_equal(presented(cfg, auth, x), secret);
 }
 
+void auth_refuse(enum auth auth, struct http_exchange *x,
+		 void (*refuse)(struct http_exchange *x, unsigned status, const char *detail))
+{
+	http_respond_header(x, "WWW-Authenticate", "Bearer");
+	refuse(x, 401, secrets[auth].detail);
+}
+
 bool auth_check(const struct config *cfg, enum auth auth, struct http_exchange *x)
 {
 	if (auth_passes(cfg, auth, x))
 		return true;
-	http_respond_header(x, "WWW-Authenticate", "Bearer");
-	http_respond_problem(x, 401, secrets[auth].detail);
+	auth_refuse(auth, x, http_respond_problem);
 	return false;
 }

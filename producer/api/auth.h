@@ -8,6 +8,9 @@
 #include "common/config.h"
 #include "common/http_server.h"
 
+/* The query parameter that may carry the admin key. */
+#define AUTH_QUERY_KEY "api_key"
+
 /* What a route asks for. */
 enum auth {
 	AUTH_DISPATCH, /* N8N_DISPATCH_SECRET, else CRON_JOB_SECRET */
@@ -17,7 +20,10 @@ enum auth {
 /* True if the request shows the secret, or none is configured, which the configuration permits on
  * loopback only. */
 bool auth_passes(const struct config *cfg, enum auth auth, const struct http_exchange *x);
-/* The same; otherwise the request is answered with 401. */
+/* Answers with 401, worded by `refuse`. */
+void auth_refuse(enum auth auth, struct http_exchange *x,
+		 void (*refuse)(struct http_exchange *x, unsigned status, const char *detail));
+/* auth_passes(); otherwise the request is answered with a problem. */
 bool auth_check(const struct config *cfg, enum auth auth, struct http_exchange *x);
 
 #endif

@@ -17,7 +17,7 @@ struct api_database {
 struct request {
 	struct http_exchange *x;
 	enum api_stmt stmt;
-	api_refuse_fn *refuse;
+	const struct api_words *words;
 };
 
 static void on_state(void *arg, bool up, const char *reason)
@@ -62,7 +62,7 @@ void api_database_free(struct api_database *db)
 static void unavailable(const struct request *r)
 {
 	http_respond_header(r->x, "Retry-After", RETRY_AFTER);
-	r->refuse(r->x, 503, "the database can't be asked now; try again");
+	r->words->refuse(r->x, 503, "the database can't be asked now; try again");
 }
 
 static void on_answer(void *arg, const struct pg_batch_result *b)
@@ -75,7 +75,7 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 			return;
 		}
 		if (strncmp(b->error.sqlstate, "22", 2) == 0) {
-			r->refuse(
+			r->words->refuse(
 				r->x, 422,
 				"a value of the request can't be read: text is UTF-8, numbers are of common size");
 			return;
@@ -83,18 +83,19 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
 			  LOG_STR("sqlstate", b->error.sqlstate),
 			  LOG_STR("error", b->error.message));
-		r->refuse(r->x, 500, "the request could not be served; the log says why");
+		r->words->refuse(r->x, 500, "the request could not be served; the log says why");
 		return;
 	}
 	const PGresult *rows = b->res[0];
 	const char *body = PQntuples(rows) > 0 ? pg_text(rows, 0, pg_col(rows, "body")) : NULL;
 	if (!body) {
 		log_error("api.no_answer", LOG_STR("statement", api_stmts[r->stmt].name));
-		r->refuse(r->x, 500, "the request could not be served; the log says why");
+		r->words->refuse(r->x, 500, "the request could not be served; the log says why");
 		return;
 	}
-	http_respond(r->x, (unsigned)pg_int(rows, 0, pg_col(rows, "status")), "application/json",
-		     body, strlen(body));
+	unsigned status = (unsigned)pg_int(rows, 0, pg_col(rows, "status"));
+	http_respond(r->x, status, status < 400 ? "application/json" : r->words->refusal_type, body,
+		     strlen(body));
 }
 
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
@@ -104,15 +105,16 @@ bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params
 }
 
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-			 size_t params_count, const char *const *params, api_refuse_fn *refuse)
+			 size_t params_count, const char *const *params,
+			 const struct api_words *words)
 {
 	struct request *r = http_alloc(x, sizeof(*r));
 
 	if (!r) {
-		refuse(x, 503, "no memory");
+		words->refuse(x, 503, "no memory");
 		return;
 	}
-	*r = (struct request){x, stmt, refuse};
+	*r = (struct request){x, stmt, words};
 	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
 		unavailable(r);
 }

@@ -16,8 +16,12 @@
 
 struct api_database;
 
-/* How a resource words its refusals; answers `x`. */
-typedef void api_refuse_fn(struct http_exchange *x, unsigned status, const char *detail);
+/* How a resource words its refusals. */
+struct api_words {
+	void (*refuse)(struct http_exchange *x, unsigned status, const char *detail);
+	const char *refusal_type;   /* the content type of a statement's refusal */
+	unsigned unreadable_status; /* of a body that is not JSON */
+};
 
 /* Starts connecting; NULL without the role `api`, which alone has such routes. */
 struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
@@ -31,7 +35,8 @@ void api_database_free(struct api_database *db);
  * of ours.
  */
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-			 size_t params_count, const char *const *params, api_refuse_fn *refuse);
+			 size_t params_count, const char *const *params,
+			 const struct api_words *words);
 
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,

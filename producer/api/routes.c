@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All routes at a glance; those that need no key say so in their handlers' files. */
+/* All routes: single ones, and those of resources, a row an endpoint. Those that need no key say so
+ * in their handlers' files. */
 #include "producer/api/routes.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
@@ -13,29 +16,17 @@
 #define REQUEST_TIMEOUT_MS 30000
 #define FINISH_S 1.0
 #define REASON_BYTES 512
+#define ROUTES_MAX 128
 #define NO_BODY 0
-#define SMALL_BODY 65536 /* of requests whose body says nothing yet */
+#define SMALL_BODY 65536 /* of what changes things, unless its row says more */
 
-static const struct http_route routes[] = {
+static const struct http_route single[] = {
 	{"GET", "/healthz", handle_healthz, NO_BODY},
 	{"GET", "/readyz", handle_readyz, NO_BODY},
 	{"GET", "/metrics", handle_metrics, NO_BODY},
 #define STANDING_ROUTES 3
 
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
-
-	{"GET", REDIAL_BASE "/status", handle_redial, NO_BODY},
-	{"GET", REDIAL_BASE "/records", handle_redial, NO_BODY},
-	{"POST", REDIAL_BASE "/enable", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/disable", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/start", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/stop", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/process", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/cleanup", handle_redial, SMALL_BODY},
-	{"GET,PUT", REDIAL_BASE "/config", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/lead/{lead_id}/pause", handle_redial, SMALL_BODY},
-	{"POST", REDIAL_BASE "/lead/{lead_id}/resume", handle_redial, SMALL_BODY},
-	{"DELETE", REDIAL_BASE "/lead/{lead_id}", handle_redial, SMALL_BODY},
 
 	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
 	{"GET", "/registry/schemas/ids/{id}/schema", handle_registry_schema_text, NO_BODY},
@@ -46,6 +37,53 @@ static const struct http_route routes[] = {
 	 NO_BODY},
 	{"GET", "/registry/config", handle_registry_config, NO_BODY},
 };
+
+static const struct resource *const resources[] = {
+	&redial_resource,
+};
+
+static struct http_route routes[ROUTES_MAX];
+
+static void serve(void *arg, struct http_exchange *x)
+{
+	const struct api *api = arg;
+
+	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
+		const struct endpoint *e = endpoint_find(resources[i], x);
+		if (e) {
+			endpoint_serve(resources[i], e, api->database, api->cfg, x);
+			return;
+		}
+	}
+	assert(!"a route has its row");
+}
+
+static size_t add_resource(size_t n, const struct resource *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		bool writes = strcmp(r->endpoints[i].method, "GET") != 0;
+		assert(n < ROUTES_MAX);
+		routes[n++] = (struct http_route){
+			.methods = r->endpoints[i].method,
+			.path = r->endpoints[i].path,
+			.handler = serve,
+			.max_body_bytes = !writes		       ? NO_BODY
+					  : r->endpoints[i].body_bytes ? r->endpoints[i].body_bytes
+								       : SMALL_BODY,
+		};
+	}
+	return n;
+}
+
+static size_t all_routes(void)
+{
+	size_t n = sizeof(single) / sizeof(single[0]);
+
+	memcpy(routes, single, sizeof(single));
+	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
+		n = add_resource(n, resources[i]);
+	return n;
+}
 
 static void count_request(void *arg, const struct http_route *route, unsigned status,
 			  int64_t took_ms)
@@ -64,10 +102,11 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 	char reason[REASON_BYTES];
 	struct buf error;
 	bool all = config_list_has(api->cfg, CONFIG_KEY_PRODUCER_ROLES, "api");
+	size_t count = all_routes();
 	const struct http_server_options o = {
 		.listen = config_str(api->cfg, CONFIG_KEY_LISTEN),
 		.routes = routes,
-		.routes_count = all ? sizeof(routes) / sizeof(routes[0]) : STANDING_ROUTES,
+		.routes_count = all ? count : STANDING_ROUTES,
 		.max_connections = CONNECTIONS_MAX,
 		.header_timeout_ms = HEADER_TIMEOUT_MS,
 		.request_timeout_ms = REQUEST_TIMEOUT_MS,

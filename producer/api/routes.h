@@ -8,6 +8,7 @@
 #include "common/config.h"
 #include "common/http_server.h"
 #include "producer/api/database.h"
+#include "producer/api/endpoints.h"
 #include "producer/scheduler.h"
 
 /* What handlers work with; the server's `arg`. */
@@ -27,8 +28,9 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api);
 /* Turns the loop until what was answered has left, a second at most. Takes NULL. */
 void api_finish(struct ev_loop *loop, struct http_server *server);
 
+/* Resources that are tables of statements. */
 #define REDIAL_BASE "/api/admin/redial-queue"
-void handle_redial(void *arg, struct http_exchange *x);
+extern const struct resource redial_resource;
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 

@@ -166,3 +166,16 @@ CREATE FUNCTION call_rank(status text) RETURNS smallint LANGUAGE sql IMMUTABLE A
 	SELECT (CASE status WHEN 'dialing' THEN 0 WHEN 'unknown' THEN 1 WHEN 'undetermined' THEN 1 WHEN 'calling' THEN 2
 		WHEN 'ringing' THEN 3 WHEN 'in_progress' THEN 4 ELSE 5 END)::smallint
 $$;
+
+-- ---- Refusals of the API (RFC 9457) -------------------------------------------------------------------------------
+
+CREATE FUNCTION problem(status integer, detail text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('type', 'about:blank', 'title', CASE status WHEN 404 THEN 'Not Found' WHEN 409 THEN 'Conflict'
+		WHEN 422 THEN 'Unprocessable Content' ELSE 'Bad Request' END, 'status', status, 'detail', detail)
+$$;
+
+-- All that is wrong with a request: errors is an array of {"field", "detail"}, with "row" where there are several records.
+CREATE FUNCTION problems(errors jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT carillon.problem(422, CASE jsonb_array_length(errors) WHEN 1 THEN errors -> 0 ->> 'field' || ': ' || (errors -> 0 ->> 'detail')
+		ELSE jsonb_array_length(errors) || ' values can''t be used' END) || jsonb_build_object('errors', errors)
+$$;

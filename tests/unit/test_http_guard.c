@@ -168,6 +168,9 @@ static void test_decode(void **state)
 		{"%4", false, NULL},
 		{"%4g", false, NULL},
 		{"a%00b", false, NULL},
+		{"a%c3%a9", true, "a\xc3\xa9"},
+		{"a%c3", true, NULL},
+		{"a%ff%fe", false, NULL},
 		{"%%", false, NULL},
 	};
 

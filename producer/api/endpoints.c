@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "producer/api/endpoints.h"
+
+#include <string.h>
+
+#include "common/json.h"
+
+#define REASON_BYTES 1024
+
+const struct api_words problem_words = {
+	.refuse = http_respond_problem,
+	.refusal_type = "application/problem+json",
+	.unreadable_status = 400,
+};
+
+const struct endpoint *endpoint_find(const struct resource *r, const struct http_exchange *x)
+{
+	/* Route and row share the path's text. */
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->endpoints[i].path == http_route_path(x) &&
+		    strcmp(r->endpoints[i].method, http_method(x)) == 0)
+			return &r->endpoints[i];
+	}
+	return NULL;
+}
+
+static bool names_query(const struct endpoint *e, const char *name)
+{
+	for (size_t i = 0; i < ENDPOINT_PARAMS_MAX && e->params[i].source != PARAM_NONE; i++) {
+		if (e->params[i].source == PARAM_QUERY && strcmp(e->params[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A misspelt filter would silently mean all. */
+static bool check_query(const struct resource *r, const struct endpoint *e, struct http_exchange *x)
+{
+	char text[REASON_BYTES];
+	struct buf unknown;
+
+	buf_init_fixed(&unknown, text, sizeof(text));
+	for (size_t i = 0; !r->any_query && http_query_name(x, i); i++) {
+		const char *name = http_query_name(x, i);
+		if (!names_query(e, name) && strcmp(name, AUTH_QUERY_KEY) != 0)
+			buf_addf(&unknown, "%s%.64s",
+				 unknown.len ? ", " : "no such parameter: ", name);
+	}
+	if (unknown.len == 0)
+		return true;
+	if (e->params[0].source == PARAM_QUERY)
+		buf_adds(&unknown, "; known are");
+	for (size_t i = 0; i < ENDPOINT_PARAMS_MAX; i++) {
+		if (e->params[i].source == PARAM_QUERY)
+			buf_addf(&unknown, " %s", e->params[i].name);
+	}
+	r->words->refuse(x, 422, text);
+	return false;
+}
+
+/* NULL, and `x` is answered, if it is not one object. */
+static const char *object_of(const struct resource *r, struct http_exchange *x)
+{
+	char text[REASON_BYTES];
+	struct buf error;
+	size_t n;
+	const char *body = http_body(x, &n);
+
+	buf_init_fixed(&error, text, sizeof(text));
+	_cleanup_json_ json_t *j = json_parse(body, n, n, &error);
+	if (json_is_object(j))
+		return body;
+	if (j)
+		buf_adds(&error, "the body is JSON, but not an object");
+	r->words->refuse(x, j ? 422 : r->words->unreadable_status, text);
+	return NULL;
+}
+
+void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
+		    const struct config *cfg, struct http_exchange *x)
+{
+	const char *params[ENDPOINT_PARAMS_MAX];
+	size_t n = 0;
+
+	if (!auth_passes(cfg, r->auth, x)) {
+		auth_refuse(r->auth, x, r->words->refuse);
+		return;
+	}
+	if (!check_query(r, e, x))
+		return;
+	for (; n < ENDPOINT_PARAMS_MAX && e->params[n].source != PARAM_NONE; n++) {
+		const char *name = e->params[n].name;
+		switch (e->params[n].source) {
+		case PARAM_WORD:
+			params[n] = name;
+			break;
+		case PARAM_PATH:
+			params[n] = http_param(x, name);
+			break;
+		case PARAM_QUERY:
+			params[n] = http_query(x, name);
+			break;
+		case PARAM_BODY:
+			params[n] = object_of(r, x);
+			if (!params[n])
+				return;
+			break;
+		case PARAM_NONE:
+			break;
+		}
+	}
+	api_database_answer(db, x, e->stmt, n, params, r->words);
+}
