@@ -15,7 +15,11 @@ extern const struct embedded_file embedded_migrations[]; /* schemas/sql, in orde
 extern const size_t embedded_migrations_count;
 extern const struct embedded_file embedded_avro[]; /* schemas/avro */
 extern const size_t embedded_avro_count;
-extern const struct embedded_file embedded_page[]; /* producer/page and schemas/phone_zones.tsv */
+extern const struct embedded_file
+	embedded_page[]; /* producer/page, openapi.json, phone_zones.tsv */
 extern const size_t embedded_page_count;
+
+/* One of embedded_page, which the build has put there. */
+const struct embedded_file *embedded_file(const char *name);
 
 #endif

@@ -57,15 +57,6 @@ long phone_zones_parse(const char *text, size_t n, struct buf *prefixes, struct 
 	return (long)prefix.n;
 }
 
-static const struct embedded_file *find_file(void)
-{
-	for (size_t i = 0; i < embedded_page_count; i++) {
-		if (strcmp(embedded_page[i].name, FILE_NAME) == 0)
-			return &embedded_page[i];
-	}
-	abort(); /* the build embeds it */
-}
-
 /* ---- The database ---- */
 
 /* NULL with the reason. */
@@ -145,7 +136,7 @@ static int replace(PGconn *conn, const struct embedded_file *file, const char *d
 
 int phone_zones_load(const char *database_url, struct phone_zones_report *ret, struct buf *error)
 {
-	const struct embedded_file *file = find_file();
+	const struct embedded_file *file = embedded_file(FILE_NAME);
 	const struct sign_part part = {file->data, file->size};
 	unsigned char digest[SHA256_BYTES];
 	char text[DIGEST_TEXT_BYTES];

@@ -26,6 +26,7 @@ static const struct http_route single[] = {
 	{"GET", "/metrics", handle_metrics, NO_BODY},
 #define STANDING_ROUTES 3
 
+	{"GET", "/openapi.json", handle_openapi, NO_BODY},
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
 
 	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
@@ -75,14 +76,21 @@ static size_t add_resource(size_t n, const struct resource *r)
 	return n;
 }
 
-static size_t all_routes(void)
+const struct resource *const *api_resources(size_t *ret_n)
+{
+	*ret_n = sizeof(resources) / sizeof(resources[0]);
+	return resources;
+}
+
+const struct http_route *api_routes(size_t *ret_n)
 {
 	size_t n = sizeof(single) / sizeof(single[0]);
 
 	memcpy(routes, single, sizeof(single));
 	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
 		n = add_resource(n, resources[i]);
-	return n;
+	*ret_n = n;
+	return routes;
 }
 
 static void count_request(void *arg, const struct http_route *route, unsigned status,
@@ -102,10 +110,11 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 	char reason[REASON_BYTES];
 	struct buf error;
 	bool all = config_list_has(api->cfg, CONFIG_KEY_PRODUCER_ROLES, "api");
-	size_t count = all_routes();
+	size_t count;
+	const struct http_route *all_routes = api_routes(&count);
 	const struct http_server_options o = {
 		.listen = config_str(api->cfg, CONFIG_KEY_LISTEN),
-		.routes = routes,
+		.routes = all_routes,
 		.routes_count = all ? count : STANDING_ROUTES,
 		.max_connections = CONNECTIONS_MAX,
 		.header_timeout_ms = HEADER_TIMEOUT_MS,

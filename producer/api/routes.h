@@ -32,6 +32,12 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource redial_resource;
 
+/* All routes, and the resources among them, for the test that compares them with openapi.json. */
+const struct http_route *api_routes(size_t *ret_n);
+const struct resource *const *api_resources(size_t *ret_n);
+
+void handle_openapi(void *arg, struct http_exchange *x);
+
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 
 void handle_registry_schema(void *arg, struct http_exchange *x);

@@ -249,7 +249,9 @@ def test_switches(stack):
     # Enabled already: a processor that was stopped stays so.
     assert call(stack, "/config", "PUT", json={"enabled": True}).json()["config"]["running"] is False
     call(stack, "/disable", "POST")
-    assert call(stack, "/config", "PUT", json={"running": True}).status_code == 422
+    assert call(stack, "/config", "PUT", content='{"max_attempts": 6.0}').json()["config"]["max_attempts"] == 6
+    assert call(stack, "/status").json()["status"]["max_attempts"] == 6
+    assert call(stack, "/config", "PUT", json={"running": True}).status_code == 409
     assert call(stack, "/config", "PUT", json={"enabled": True}).json()["config"]["running"] is True
 
 

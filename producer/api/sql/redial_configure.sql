@@ -2,7 +2,7 @@
 -- PUT config: what is named changes, all of it or nothing. Every member that is unknown or out of bounds is told.
 -- $1 a JSON object
 WITH given AS MATERIALIZED (
-	SELECT key, value, CASE WHEN jsonb_typeof(value) = 'number' AND value::text ~ '^[0-9]{1,9}$' THEN value::text::integer END AS n
+	SELECT key, value, CASE WHEN jsonb_typeof(value) = 'number' AND value::text ~ '^[0-9]{1,9}(\.0{1,9})?$' THEN value::text::numeric::integer END AS n
 	FROM jsonb_each($1::jsonb)
 ), known (key, setting, lowest, highest) AS (VALUES
 	('redial_interval_minutes', 'redial_interval_minutes', 1, 10080), ('max_redial_attempts', 'max_attempts', 1, 100),
@@ -21,7 +21,7 @@ WITH given AS MATERIALIZED (
 	FROM given g LEFT JOIN known k USING (key)
 	UNION ALL
 	SELECT 'max_attempts and max_redial_attempts are the same setting: give one' FROM given
-	WHERE key IN ('max_attempts', 'max_redial_attempts') HAVING count(DISTINCT value) > 1
+	WHERE key IN ('max_attempts', 'max_redial_attempts') HAVING count(DISTINCT n) > 1
 	UNION ALL
 	SELECT 'running: a queue that is disabled has no processor' FROM given HAVING bool_or(key = 'running' AND value = 'true')
 		AND coalesce((SELECT value FROM given WHERE key = 'enabled'), redial_setting() -> 'enabled') = 'false'
@@ -33,7 +33,7 @@ WITH given AS MATERIALIZED (
 		|| CASE WHEN NOT EXISTS (SELECT FROM given WHERE key = 'running')
 			AND (SELECT value FROM given WHERE key = 'enabled') <> s.value -> 'enabled'
 			THEN jsonb_build_object('running', (SELECT value FROM given WHERE key = 'enabled')) ELSE '{}' END
-		|| coalesce((SELECT jsonb_object_agg(k.setting, g.value) FROM given g JOIN known k USING (key)), '{}')
+		|| coalesce((SELECT jsonb_object_agg(k.setting, g.n) FROM given g JOIN known k USING (key)), '{}')
 	WHERE s.key = 'redial' AND (SELECT it FROM fine)
 	RETURNING s.value
 ), dropped AS (
@@ -55,7 +55,11 @@ WITH given AS MATERIALIZED (
 	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor)
 	SELECT 'redial', id::text, status, 'max_attempts', 'config', 'operator' FROM ended
 )
-SELECT CASE WHEN it THEN 200 ELSE 422 END AS status, CASE WHEN it
+SELECT CASE WHEN it THEN 200
+		-- A conflict with what is set, not with the rest of the request.
+		WHEN NOT EXISTS (SELECT FROM given WHERE key = 'enabled')
+			AND (SELECT string_agg(problem, '; ') LIKE 'running: a queue%' AND count(*) = 1 FROM bad WHERE problem IS NOT NULL) THEN 409
+		ELSE 422 END AS status, CASE WHEN it
 	THEN jsonb_build_object('success', true, 'timestamp', iso_utc(now()), 'config', redial_config() || (SELECT value FROM set)
 		|| jsonb_build_object('max_redial_attempts', (SELECT value -> 'max_attempts' FROM set))
 		|| CASE WHEN EXISTS (SELECT FROM given WHERE key = 'success_outcomes') THEN jsonb_build_object('success_outcomes',
