@@ -4,6 +4,9 @@
  * full or too large, since a full answer may hide rows. By page: newest first, until a page begins
  * before the window or is the last one. Whatever fails on the way leaves the list incomplete, and
  * then only what was found counts; the same if the provider's clock is far from the database's.
+ *
+ * Where rows lack the job id, those that could be one of the calls are candidates, read one by one
+ * after the list. Each is a doubt about the calls it could be until it was read and bears an id.
  */
 #include "consumer/lookup.h"
 
@@ -19,11 +22,19 @@
 #define CLOCK_SLACK_MS (WINDOW_SLACK_MS / 2) /* with the time that a look-up takes */
 #define PAGE_SLACK_MS INT64_C(86400000)	     /* where not even the zone of its times is known */
 #define CALL_MAX_BYTES (4u << 20)
+#define CANDIDATES_MAX 128
 
 enum progress { LOOKUP_MORE, LOOKUP_COMPLETE, LOOKUP_FAILED };
 
 struct window {
 	int64_t from_ms, to_ms;
+};
+
+/* As the list shows it. */
+struct candidate {
+	char id[PROVIDER_CALL_ID_BYTES];
+	char phone[PHONE_BYTES];
+	int64_t created_at;
 };
 
 struct lookup {
@@ -38,6 +49,10 @@ struct lookup {
 	struct window windows[WINDOWS_MAX]; /* by time: still to be read, the next one last */
 	int windows_count;
 	int64_t oldest; /* by page: where reading may end */
+	bool complete;	/* the list */
+	struct candidate candidates[CANDIDATES_MAX];
+	size_t candidates_count;
+	size_t candidates_asked; /* the last one of them is being read; 0: the list is */
 };
 
 static void on_answer(void *arg, const struct http_answer *a);
@@ -50,6 +65,8 @@ static bool build(struct lookup *l, const struct account *a)
 	struct list_query q = {.page = l->page};
 
 	provider_request_clear(&l->request);
+	if (l->candidates_asked > 0)
+		return ad->build_get(a, l->candidates[l->candidates_asked - 1].id, &l->request);
 	if (l->get)
 		return ad->build_get(a, l->targets->check->provider_call_id, &l->request);
 	if (ad->list_kind == LIST_BY_TIME) {
@@ -65,7 +82,7 @@ static bool ask(struct lookup *l)
 	const struct account *a = l->o.account(l->o.arg, l->targets->check->account);
 	const char *headers[] = {NULL, "Accept: application/json", NULL};
 
-	if (!a || l->requests++ >= REQUESTS_MAX)
+	if (!a || (l->candidates_asked == 0 && l->requests++ >= REQUESTS_MAX))
 		return false;
 	if (l->fingerprint[0] && strcmp(l->fingerprint, a->fingerprint) != 0)
 		return false;
@@ -78,7 +95,8 @@ static bool ask(struct lookup *l)
 		.url = l->request.url.data,
 		.headers = headers,
 		.timeout_ms = l->o.timeout_ms,
-		.max_response_bytes = l->get ? CALL_MAX_BYTES : PROVIDER_LIST_MAX_BYTES,
+		.max_response_bytes = l->get || l->candidates_asked > 0 ? CALL_MAX_BYTES
+									: PROVIDER_LIST_MAX_BYTES,
 	};
 	return http_send(l->o.http, &r, on_answer, l);
 }
@@ -96,16 +114,47 @@ static void note(struct lookup_target *t, json_t *row, const struct found_call *
 	memcpy(t->found_id, f->provider_call_id, sizeof(t->found_id));
 }
 
+/* Two windows may show the same row. */
+static bool is_candidate(const struct lookup *l, const char *id)
+{
+	for (size_t i = 0; i < l->candidates_count; i++) {
+		if (strcmp(l->candidates[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void add_candidate(struct lookup *l, const struct found_call *f)
+{
+	struct candidate *c = &l->candidates[l->candidates_count];
+
+	/* One too many stays a doubt. */
+	if (!l->o.adapter->rows_need_get || l->candidates_count == CANDIDATES_MAX)
+		return;
+	memcpy(c->id, f->provider_call_id, sizeof(c->id));
+	memcpy(c->phone, f->phone, sizeof(c->phone));
+	c->created_at = f->created_at;
+	l->candidates_count++;
+}
+
 static void take_row(struct lookup *l, json_t *row, struct found_call *f)
 {
+	const struct adapter *ad = l->o.adapter;
+	bool doubtful = false;
+
 	found_call_init(f);
-	bool readable = l->o.adapter->read_row(row, f);
-	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (!readable || reconcile_is_doubtful(t->check, f, l->o.now))
-			t->doubtful = true;
-		if (readable && reconcile_matches(l->o.adapter, t->check, f, l->o.now))
+	bool readable = ad->read_row(row, f);
+	bool again = readable && is_candidate(l, f->provider_call_id);
+	for (struct lookup_target *t = l->targets; t && !again; t = t->next) {
+		if (!readable || reconcile_is_doubtful(ad, t->check, f, l->o.now)) {
+			doubtful = true;
+			t->doubts++;
+		}
+		if (readable && reconcile_matches(ad, t->check, f, l->o.now))
 			note(t, row, f);
 	}
+	if (readable && doubtful)
+		add_candidate(l, f);
 }
 
 /* Reads the rows; returns the time of the oldest one. */
@@ -150,12 +199,16 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 {
 	const struct adapter *ad = l->o.adapter;
 	const json_t *rows = ad->list_rows(body);
+	int64_t total;
 
 	if (!rows)
 		return LOOKUP_FAILED;
 	int64_t oldest = take_rows(l, rows);
 	l->out_of_time |= !is_in_time(l, a);
-	bool full = json_array_size(rows) >= (size_t)ad->list_page_rows;
+	size_t n = json_array_size(rows);
+	bool full = n >= (size_t)ad->list_page_rows ||
+		    (ad->list_total && json_path_int(body, ad->list_total, &total) &&
+		     total > (int64_t)n);
 	if (ad->list_kind == LIST_BY_TIME) {
 		if (full)
 			return halve(l);
@@ -165,18 +218,22 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 	return !full || oldest < l->oldest ? LOOKUP_COMPLETE : LOOKUP_MORE;
 }
 
-static enum progress take_answer(struct lookup *l, const struct http_answer *a)
+static json_t *read_body(const struct http_answer *a)
 {
 	char text[64];
 	struct buf ignored;
 
+	if (a->outcome != HTTP_ANSWERED || a->status != 200)
+		return NULL;
+	buf_init_fixed(&ignored, text, sizeof(text));
+	return json_parse(a->body, a->body_bytes, PROVIDER_LIST_MAX_BYTES, &ignored);
+}
+
+static enum progress take_answer(struct lookup *l, const struct http_answer *a)
+{
 	if (a->outcome == HTTP_TOO_LARGE && !l->get && l->o.adapter->list_kind == LIST_BY_TIME)
 		return halve(l);
-	if (a->outcome != HTTP_ANSWERED || a->status != 200)
-		return LOOKUP_FAILED;
-	buf_init_fixed(&ignored, text, sizeof(text));
-	_cleanup_json_ json_t *body =
-		json_parse(a->body, a->body_bytes, PROVIDER_LIST_MAX_BYTES, &ignored);
+	_cleanup_json_ json_t *body = read_body(a);
 	if (!body)
 		return LOOKUP_FAILED;
 	if (!l->get)
@@ -186,23 +243,68 @@ static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 	return LOOKUP_FAILED; /* a get proves only what it shows */
 }
 
-static void finish(struct lookup *l, bool complete)
+/* With its job id it is one of the calls, or another's; without, it stays a doubt. */
+static void take_candidate(struct lookup *l, const struct http_answer *a)
+{
+	const struct candidate *c = &l->candidates[l->candidates_asked - 1];
+	const struct adapter *ad = l->o.adapter;
+	_cleanup_json_ json_t *body = read_body(a);
+	struct found_call f, listed;
+
+	found_call_init(&f);
+	found_call_init(&listed);
+	if (!body || !ad->read_row(body, &f) || strcmp(f.provider_call_id, c->id) != 0 ||
+	    !f.job_id[0])
+		return;
+	memcpy(listed.phone, c->phone, sizeof(listed.phone));
+	listed.created_at = c->created_at;
+	for (struct lookup_target *t = l->targets; t; t = t->next) {
+		if (reconcile_is_doubtful(ad, t->check, &listed, l->o.now))
+			t->doubts--;
+		if (reconcile_matches(ad, t->check, &f, l->o.now))
+			note(t, body, &f);
+	}
+}
+
+static void finish(struct lookup *l)
 {
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (t->seen == SEEN_NOTHING && complete && !l->out_of_time && !t->doubtful)
+		if (t->seen == SEEN_NOTHING && l->complete && !l->out_of_time && t->doubts == 0)
 			t->seen = SEEN_ABSENT;
 		t->same_account = strcmp(t->check->fingerprint, l->fingerprint) == 0;
 	}
 	l->o.done(l, l->o.arg);
 }
 
+/* Whatever came of the list: a call that is found in it is found. */
+static void ask_candidate(struct lookup *l)
+{
+	if (l->candidates_asked == l->candidates_count) {
+		finish(l);
+		return;
+	}
+	l->candidates_asked++;
+	if (!ask(l))
+		finish(l);
+}
+
 static void on_answer(void *arg, const struct http_answer *a)
 {
 	struct lookup *l = arg;
-	enum progress p = take_answer(l, a);
 
-	if (p != LOOKUP_MORE || !ask(l))
-		finish(l, p == LOOKUP_COMPLETE);
+	if (l->candidates_asked > 0) {
+		take_candidate(l, a);
+		if (a->outcome == HTTP_ANSWERED)
+			ask_candidate(l);
+		else
+			finish(l); /* the others would fail as slowly */
+		return;
+	}
+	enum progress p = take_answer(l, a);
+	if (p == LOOKUP_MORE && ask(l))
+		return;
+	l->complete = p == LOOKUP_COMPLETE;
+	ask_candidate(l);
 }
 
 /* ---- Public ---- */

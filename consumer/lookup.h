@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looking calls up at their provider: one list for all unknown calls of an account, a get for a
- * call whose id is known. A list counts as complete only if nothing can have been left out.
+ * call whose id is known, and for each row that can't be told from another without. A list counts as
+ * complete only if nothing can have been left out.
  */
 #ifndef CARILLON_CONSUMER_LOOKUP_H
 #define CARILLON_CONSUMER_LOOKUP_H
@@ -19,7 +20,7 @@ struct lookup_target {
 	enum seen seen;
 	json_t *row; /* of SEEN_CALL; owned */
 	char found_id[PROVIDER_CALL_ID_BYTES];
-	bool doubtful;	   /* there are rows of which nobody can say that they are another's */
+	unsigned doubts;   /* rows of which nobody can say that they are another's */
 	bool same_account; /* asked with the credentials that the call was posted with */
 	struct lookup_target *next;
 };

@@ -100,6 +100,7 @@ bool reconcile_matches(const struct adapter *ad, const struct check *c, const st
 		       int64_t now);
 /* A row that does not match because it bears no job id at all: with it in the list, the call is not
  * absent. */
-bool reconcile_is_doubtful(const struct check *c, const struct found_call *f, int64_t now);
+bool reconcile_is_doubtful(const struct adapter *ad, const struct check *c,
+			   const struct found_call *f, int64_t now);
 
 #endif

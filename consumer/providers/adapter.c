@@ -16,9 +16,11 @@
 #define AUTHORIZATION_MAX_BYTES 4096
 #define BODY_MAX_BYTES (64u << 10)
 #define VARIABLES_MAX_BYTES (32u << 10)
+#define ERROR_TEXTS_BYTES 2048
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
-static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter};
+static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter,
+						 &bland_adapter};
 
 const struct adapter *const *adapter_table(size_t *ret_n)
 {
@@ -232,6 +234,29 @@ const char *adapter_error_text(const json_t *body)
 	return NULL;
 }
 
+static void add_cut(struct buf *b, const char *text)
+{
+	buf_add(b, text, utf8_prefix(text, strlen(text), b->max_bytes - b->len));
+}
+
+void adapter_error_texts(const json_t *body, char *ret_text, size_t n)
+{
+	const char *text = adapter_error_text(body);
+	struct buf b;
+	size_t i;
+	const json_t *error;
+
+	buf_init_fixed(&b, ret_text, n);
+	add_cut(&b, text ? text : "");
+	json_array_foreach (json_path(body, "errors"), i, error) {
+		text = json_path_text(error, json_is_object(error) ? "message" : "");
+		if (!text || strstr(ret_text, text))
+			continue;
+		add_cut(&b, b.len > 0 ? "; " : "");
+		add_cut(&b, text);
+	}
+}
+
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text)
 {
 	for (size_t i = 0; i < ad->refusals_count; i++) {
@@ -259,11 +284,11 @@ static void classify_error(const struct adapter *ad, const struct http_answer *a
 {
 	/* Not the provider's own words but a gateway's: nothing final is concluded from them. */
 	static const struct refusal_rule by_gateway = {.refusal = REFUSAL_RETRY};
-	const char *text = adapter_error_text(body);
-	char reason[PROVIDER_ERROR_BYTES];
+	char reason[PROVIDER_ERROR_BYTES], text[ERROR_TEXTS_BYTES];
 
-	snprintf(reason, sizeof(reason), "HTTP %ld%s%.*s", a->status, text ? ": " : "",
-		 text ? (int)utf8_prefix(text, strlen(text), 200) : 0, text ? text : "");
+	adapter_error_texts(body, text, sizeof(text));
+	snprintf(reason, sizeof(reason), "HTTP %ld%s%.*s", a->status, *text ? ": " : "",
+		 (int)utf8_prefix(text, strlen(text), 200), text);
 	if (a->status < 400 || a->status > 499 || !status_is_listed(ad, (int)a->status)) {
 		verdict_unknown(v, reason);
 		return;

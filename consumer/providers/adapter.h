@@ -127,9 +127,11 @@ struct adapter {
 				*/
 	bool absence_is_proof; /* a complete list without the call means that there is none */
 	bool rows_from_end;    /* a row shows only when the call is over */
+	bool rows_need_get;    /* a row lacks the job id, which build_get's answer has */
 	int list_lag_s;	       /* until a row shows */
 	enum list_kind list_kind;
 	int list_page_rows;
+	const char *list_total; /* path of the number of rows there are, if an answer tells it */
 
 	/* Fills `r`; false with the reason: the account's settings don't allow a call. */
 	bool (*build)(const struct account *a, const struct dial *d, struct provider_request *r,
@@ -143,7 +145,7 @@ struct adapter {
 	const json_t *(*list_rows)(const json_t *body);
 	/* False: the row can't be understood. */
 	bool (*read_row)(const json_t *row, struct found_call *f);
-	/* NULL: a call can be found by the list alone. */
+	/* Asks for one call, which read_row reads. NULL: a call can be found by the list alone. */
 	bool (*build_get)(const struct account *a, const char *provider_call_id,
 			  struct provider_request *r);
 };
@@ -162,6 +164,8 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 /* The reason in a provider's error body; NULL if it names none. An array of texts gives its first.
  */
 const char *adapter_error_text(const json_t *body);
+/* The same with the texts of the array `errors` behind it; "" if there is none of both. */
+void adapter_error_texts(const json_t *body, char *ret_text, size_t n);
 /* The first rule that fits; NULL if none does. */
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);
 void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const char *reason);
@@ -181,6 +185,7 @@ bool is_number(const char *text);
 /* Copies a text that fits; false (and "") if it doesn't or has control characters. */
 bool copy_text(const char *text, char *ret_text, size_t n);
 
+extern const struct adapter bland_adapter;
 extern const struct adapter omni_adapter;
 extern const struct adapter vapi_adapter;
 

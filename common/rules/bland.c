@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A completed call may bear an error, one that failed may say "completed", and who answered is told
+ * later than that: so the fields are asked in an order, by one table, and the first that says
+ * something decides.
+ */
+#include "common/rules/bland.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+
+#define DURATION_MAX_S (7 * 86400.0) /* a longer call is nonsense */
+#define COST_MAX 1e6
+
+const char *const bland_job_paths[] = {"metadata.job_id", "variables.job_id", "request_data.job_id",
+				       NULL};
+
+const char *bland_job_id(const json_t *record)
+{
+	for (size_t i = 0; bland_job_paths[i]; i++) {
+		const char *id = json_path_text(record, bland_job_paths[i]);
+		if (id && uuid_valid(id))
+			return id;
+	}
+	return NULL;
+}
+
+bool bland_is_over(const json_t *record)
+{
+	static const char *const states[] = {"completed", "failed", "busy", "no-answer",
+					     "canceled"};
+	const char *status = json_path_text(record, "status");
+	const char *queue = json_path_text(record, "queue_status");
+
+	for (size_t i = 0; status && i < sizeof(states) / sizeof(states[0]); i++) {
+		if (strcmp(status, states[i]) == 0)
+			return true;
+	}
+	return json_path_is_true(record, "completed") ||
+	       (queue && (strcmp(queue, "complete") == 0 || strstr(queue, "_error")));
+}
+
+/* ---- The outcome ---- */
+
+static const struct {
+	const char *word, *outcome;
+} dispositions[] = {
+#define BLAND_DISPOSITION_ROW(word, outcome) {word, outcome},
+#define BLAND_WORD_ROW(field, how, text, outcome)
+#include "common/tbl/bland_word.h"
+#undef BLAND_DISPOSITION_ROW
+#undef BLAND_WORD_ROW
+};
+
+enum match { EXACT, PART };
+
+static const struct {
+	const char *field;
+	enum match how;
+	const char *text, *outcome;
+} words[] = {
+#define BLAND_DISPOSITION_ROW(word, outcome)
+#define BLAND_WORD_ROW(field, how, text, outcome) {field, how, text, outcome},
+#include "common/tbl/bland_word.h"
+#undef BLAND_DISPOSITION_ROW
+#undef BLAND_WORD_ROW
+};
+
+/* "" if there is none, or one that says nothing. */
+static void read_disposition(const json_t *record, char ret_outcome[RULES_OUTCOME_BYTES])
+{
+	outcome_normalize(json_path_text(record, "disposition_tag"), ret_outcome);
+	for (size_t i = 0; i < sizeof(dispositions) / sizeof(dispositions[0]); i++) {
+		if (strcmp(ret_outcome, dispositions[i].word) == 0) {
+			outcome_normalize(dispositions[i].outcome, ret_outcome);
+			return;
+		}
+	}
+}
+
+static const char *word_outcome(const json_t *record)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		const char *said = json_path_text(record, words[i].field);
+		if (said && (words[i].how == PART ? strcasestr(said, words[i].text) != NULL
+						  : strcasecmp(said, words[i].text) == 0))
+			return words[i].outcome;
+	}
+	return "UNKNOWN";
+}
+
+/* ---- The rest ---- */
+
+static int64_t read_time(const json_t *record, const char *path)
+{
+	const char *text = json_path_text(record, path);
+	int64_t at = MSG_NO_TIME;
+
+	return text && time_parse(text, strlen(text), &at) == 0 ? at : MSG_NO_TIME;
+}
+
+/* What the agent or the analysis extracted; a time without an offset could be anybody's. */
+static int64_t read_callback(const json_t *record)
+{
+	static const char *const paths[] = {"variables.callback_at", "variables.callback_time",
+					    "analysis.callback_at", "analysis.callback_time"};
+	int64_t at = MSG_NO_TIME;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && at == MSG_NO_TIME; i++)
+		at = read_time(record, paths[i]);
+	return at;
+}
+
+/* corrected_duration are seconds as a text, call_length are minutes. */
+static int64_t read_duration(const json_t *record)
+{
+	char number[32];
+	char *end = NULL;
+	const char *text =
+		json_path_scalar(record, "corrected_duration", number, sizeof(number));
+	double seconds = text ? strtod(text, &end) : -1;
+
+	if (!text || end == text || *end || !(seconds >= 0 && seconds < DURATION_MAX_S)) {
+		if (!json_path_double(record, "call_length", &seconds))
+			return MSG_NO_INT;
+		seconds *= 60;
+	}
+	return seconds >= 0 && seconds < DURATION_MAX_S ? (int64_t)(seconds * 1000 + 0.5)
+							: MSG_NO_INT;
+}
+
+void bland_end_read(const json_t *record, struct bland_end *ret)
+{
+	double price;
+
+	*ret = (struct bland_end){
+		.reason = json_path_text(record, "error_message"),
+		.callback_at = read_callback(record),
+		.duration_ms = read_duration(record),
+		.ended_at = read_time(record, "end_at"),
+		.cost_micros = MSG_NO_INT,
+	};
+	if (!ret->reason)
+		ret->reason = json_path_text(record, "status");
+	if (json_path_double(record, "price", &price) && price >= 0 && price < COST_MAX)
+		ret->cost_micros = (int64_t)(price * 1e6 + 0.5);
+	read_disposition(record, ret->outcome);
+	if (!ret->outcome[0])
+		outcome_normalize(word_outcome(record), ret->outcome);
+}
