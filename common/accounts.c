@@ -53,6 +53,7 @@ static const struct {
 	{"bland", "api_key", CONFIG_KEY_BLAND_API_KEY, true},
 	{"bland", "base_url", CONFIG_KEY_BLAND_BASE_URL, false},
 	{"bland", "pathway_id", CONFIG_KEY_BLAND_PATHWAY_ID, false},
+	{"bland", "from_number", CONFIG_KEY_BLAND_NUMBER, false},
 	{"bland", "webhook_secret", CONFIG_KEY_BLAND_WEBHOOK_SECRET, true},
 	{"convoso", "webhook_secret", CONFIG_KEY_CONVOSO_WEBHOOK_SECRET, true},
 	{"classifier", "webhook_secret", CONFIG_KEY_CLASSIFIER_WEBHOOK_SECRET, true},

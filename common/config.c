@@ -145,6 +145,8 @@ static const struct config_rule {
 	 "VAPI_ASSISTANT_ID: is unset, but VAPI_API_KEY is set; set the assistant that calls"},
 	{first_without_second, KEYS(K(VAPI_API_KEY), K(VAPI_PHONE_NUMBER_ID)), 2,
 	 "VAPI_PHONE_NUMBER_ID: is unset, but VAPI_API_KEY is set; set the number that calls"},
+	{first_without_second, KEYS(K(BLAND_API_KEY), K(BLAND_PATHWAY_ID)), 2,
+	 "BLAND_PATHWAY_ID: is unset, but BLAND_API_KEY is set; set the pathway that calls"},
 	{first_without_second, KEYS(K(TWILIO_ACCOUNT_SID), K(TWILIO_AUTH_TOKEN)), 2,
 	 "TWILIO_AUTH_TOKEN: is unset, but TWILIO_ACCOUNT_SID is set; set the account's token"},
 };

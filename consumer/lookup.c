@@ -294,10 +294,10 @@ static void on_answer(void *arg, const struct http_answer *a)
 
 	if (l->candidates_asked > 0) {
 		take_candidate(l, a);
-		if (a->outcome == HTTP_ANSWERED)
-			ask_candidate(l);
-		else
+		if (a->outcome == HTTP_FAILED)
 			finish(l); /* the others would fail as slowly */
+		else
+			ask_candidate(l);
 		return;
 	}
 	enum progress p = take_answer(l, a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looking calls up at their provider: one list for all unknown calls of an account, a get for a
- * call whose id is known, and for each row that can't be told from another without. A list counts as
- * complete only if nothing can have been left out.
+ * call whose id is known, and for each row that can't be told from another without. A list counts
+ * as complete only if nothing can have been left out.
  */
 #ifndef CARILLON_CONSUMER_LOOKUP_H
 #define CARILLON_CONSUMER_LOOKUP_H

@@ -125,7 +125,7 @@ static void add_accounts(struct pg *pg, const struct account_set *accounts)
 const char *setup_lane_account(const struct config *cfg, const struct account_set *accounts,
 			       enum config_key key)
 {
-	static const char *const dialers[] = {"omni", "vapi"};
+	static const char *const dialers[] = {"omni", "vapi", "bland"};
 	const char *named = config_str(cfg, key);
 
 	if (named)

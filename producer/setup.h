@@ -15,7 +15,7 @@
 
 /*
  * The account of a lane: the one named by `key`; else the environment's only one that can dial,
- * Omni before Vapi; NULL if there is none.
+ * Omni before Vapi before Bland; NULL if there is none.
  */
 const char *setup_lane_account(const struct config *cfg, const struct account_set *accounts,
 			       enum config_key key);

@@ -20,6 +20,7 @@
 static const struct webhook_adapter *const adapters[] = {
 	&webhook_omni,
 	&webhook_vapi,
+	&webhook_bland,
 };
 
 const struct webhook_adapter *webhook_adapter_find(const char *provider)

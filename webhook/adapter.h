@@ -76,6 +76,7 @@ struct webhook_adapter {
 /* NULL for a provider without one. */
 const struct webhook_adapter *webhook_adapter_find(const char *provider);
 
+extern const struct webhook_adapter webhook_bland;
 extern const struct webhook_adapter webhook_omni;
 extern const struct webhook_adapter webhook_vapi;
 

@@ -73,25 +73,40 @@ static bool is_fresh(const char *timestamp, int64_t now_ms)
 	return at >= 0 && at >= now_ms - SIGNATURE_WINDOW_MS && at <= now_ms + SIGNATURE_WINDOW_MS;
 }
 
+/* Whether one of the secrets makes this signature of the parts. */
+static bool is_signed(const char *hex, const char *secrets, const struct sign_part *parts, size_t n)
+{
+	unsigned char shown[SHA256_BYTES], right[SIGN_MAX_BYTES];
+	struct sign_part secret;
+	bool match = false;
+
+	if (strlen(hex) != 2 * sizeof(shown) || hex_decode(hex, 2 * sizeof(shown), shown) != 0)
+		return false;
+	while (next_secret(&secrets, &secret))
+		match |= sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, n, right) ==
+				 sizeof(shown) &&
+			 sign_equal(shown, right, sizeof(shown));
+	return match;
+}
+
+bool body_signature_matches(const char *signature, const char *secrets, const void *body,
+			    size_t body_bytes)
+{
+	const struct sign_part part = {body, body_bytes};
+
+	return signature && is_signed(signature, secrets, &part, 1);
+}
+
 bool timed_signature_matches(const struct timed_signature *s, const char *secrets, const void *body,
 			     size_t body_bytes, int64_t now_ms)
 {
-	unsigned char shown[SHA256_BYTES], right[SIGN_MAX_BYTES];
 	const char *hex = s->signature;
-	struct sign_part secret;
-	bool match = false;
 
 	if (!hex || !s->timestamp || !is_fresh(s->timestamp, now_ms))
 		return false;
 	if (strncmp(hex, PREFIX, sizeof(PREFIX) - 1) == 0)
 		hex += sizeof(PREFIX) - 1;
-	if (strlen(hex) != 2 * sizeof(shown) || hex_decode(hex, 2 * sizeof(shown), shown) != 0)
-		return false;
 	const struct sign_part parts[] = {
 		{s->timestamp, strlen(s->timestamp)}, {".", 1}, {body, body_bytes}};
-	while (next_secret(&secrets, &secret))
-		match |= sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, 3, right) ==
-				 sizeof(shown) &&
-			 sign_equal(shown, right, sizeof(shown));
-	return match;
+	return is_signed(hex, secrets, parts, 3);
 }

@@ -18,6 +18,11 @@ bool secrets_given(const char *secrets);
 /* Whether `presented` is one of them. NULL and "" never are. */
 bool secrets_match(const char *presented, const char *secrets);
 
+/* HMAC-SHA256 in hexadecimal over the body alone. `signature` may be NULL: then it does not match.
+ * No time is signed: what it lets in may be an old request, sent again. */
+bool body_signature_matches(const char *signature, const char *secrets, const void *body,
+			    size_t body_bytes);
+
 /* HMAC-SHA256 in hexadecimal over "<timestamp>.<body>"; "sha256=" may stand before it. */
 struct timed_signature {
 	const char *signature; /* either may be NULL: then it does not match */

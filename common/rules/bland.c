@@ -119,8 +119,7 @@ static int64_t read_duration(const json_t *record)
 {
 	char number[32];
 	char *end = NULL;
-	const char *text =
-		json_path_scalar(record, "corrected_duration", number, sizeof(number));
+	const char *text = json_path_scalar(record, "corrected_duration", number, sizeof(number));
 	double seconds = text ? strtod(text, &end) : -1;
 
 	if (!text || end == text || *end || !(seconds >= 0 && seconds < DURATION_MAX_S)) {

@@ -19,8 +19,7 @@
 #define ERROR_TEXTS_BYTES 2048
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
-static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter,
-						 &bland_adapter};
+static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter, &bland_adapter};
 
 const struct adapter *const *adapter_table(size_t *ret_n)
 {

@@ -162,8 +162,8 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 /* ---- Look-up ---- */
 
 /*
- * By time alone. Rows spell a number in several ways; were they filtered by it over there, a spelling
- * that does not match would make a call absent that was dialed.
+ * By time alone. Rows spell a number in several ways; were they filtered by it over there, a
+ * spelling that does not match would make a call absent that was dialed.
  */
 static bool build_list(const struct adapter *ad, const struct account *a,
 		       const struct list_query *q, struct provider_request *r)
@@ -218,8 +218,7 @@ static enum refusal refusal_of_end(const json_t *row)
 	const char *queue = json_path_text(row, "queue_status");
 	const char *text = json_path_text(row, "error_message");
 
-	if (!queue ||
-	    (strcmp(queue, "pre_queue_error") != 0 && strcmp(queue, "queue_error") != 0))
+	if (!queue || (strcmp(queue, "pre_queue_error") != 0 && strcmp(queue, "queue_error") != 0))
 		return REFUSAL_NONE;
 	return refusal_find(&bland_adapter, REFUSAL_IN_BODY, text)->refusal;
 }

@@ -255,8 +255,9 @@ void answers_webhooks_done(struct simulator *s, const struct call *c)
 
 static bool key_good(const struct simulator *s, enum provider p, const struct http_exchange *x)
 {
-	const char *wanted = p == PROVIDER_OMNI ? s->o.omni_key : s->o.vapi_key;
-	const char *given = http_presented_secret(x, NULL);
+	static const char *const bare[] = {"Authorization", NULL};
+	const char *wanted = s->o.keys[p];
+	const char *given = http_presented_secret(x, provider_ops(p)->bare_key ? bare : NULL);
 
 	return wanted ? http_secret_equal(given, wanted) : given != NULL;
 }

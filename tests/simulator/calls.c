@@ -12,7 +12,8 @@
 
 #define UNKNOWN_JOB "unknown"
 
-static const char *const names[] = {[PROVIDER_OMNI] = "omni", [PROVIDER_VAPI] = "vapi"};
+static const char *const names[] = {
+	[PROVIDER_OMNI] = "omni", [PROVIDER_VAPI] = "vapi", [PROVIDER_BLAND] = "bland"};
 
 const char *provider_name(enum provider p)
 {
@@ -32,7 +33,11 @@ bool provider_parse(const char *text, enum provider *ret)
 
 const struct provider_ops *provider_ops(enum provider p)
 {
-	return p == PROVIDER_OMNI ? &omni_ops : &vapi_ops;
+	static const struct provider_ops *const ops[] = {[PROVIDER_OMNI] = &omni_ops,
+							 [PROVIDER_VAPI] = &vapi_ops,
+							 [PROVIDER_BLAND] = &bland_ops};
+
+	return ops[p];
 }
 
 bool phone_usable(const char *text)

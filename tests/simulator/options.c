@@ -10,7 +10,7 @@
 
 static const char help[] =
 	"Usage: carillon-simulator [OPTION...]\n"
-	"Speaks like Omni and Vapi, keeps a ledger of every call, misbehaves as scripted.\n"
+	"Speaks like Omni, Vapi and Bland, keeps a ledger of every call, misbehaves as scripted.\n"
 	"\n"
 	"  --listen HOST:PORT      default 127.0.0.1:8089\n"
 	"  --webhook-url URL       origin that gets the calls' events; none: no webhooks\n"
@@ -20,6 +20,8 @@ static const char help[] =
 	"  --vapi-secret SECRET    authenticates Vapi's webhooks\n"
 	"  --vapi-auth KIND        secret, bearer or hmac; default secret\n"
 	"  --vapi-key KEY          the API key expected; default: any\n"
+	"  --bland-secret SECRET   signs Bland's webhooks\n"
+	"  --bland-key KEY         the API key expected; default: any\n"
 	"  --script FILE           rules of behaviour, as POST /script takes them\n"
 	"  --seed N                of the outcomes; default: another one each time\n"
 	"  --latency-ms N          before each answer; default 0\n"
@@ -37,6 +39,8 @@ enum key {
 	KEY_VAPI_SECRET,
 	KEY_VAPI_AUTH,
 	KEY_VAPI_KEY,
+	KEY_BLAND_SECRET,
+	KEY_BLAND_KEY,
 	KEY_SCRIPT,
 	KEY_SEED,
 	KEY_LATENCY_MS,
@@ -53,6 +57,8 @@ static const struct option rows[] = {
 	{"vapi-secret", required_argument, NULL, KEY_VAPI_SECRET},
 	{"vapi-auth", required_argument, NULL, KEY_VAPI_AUTH},
 	{"vapi-key", required_argument, NULL, KEY_VAPI_KEY},
+	{"bland-secret", required_argument, NULL, KEY_BLAND_SECRET},
+	{"bland-key", required_argument, NULL, KEY_BLAND_KEY},
 	{"script", required_argument, NULL, KEY_SCRIPT},
 	{"seed", required_argument, NULL, KEY_SEED},
 	{"latency-ms", required_argument, NULL, KEY_LATENCY_MS},
@@ -101,7 +107,7 @@ static bool take(struct options *o, int key, const char *value)
 		o->omni_token = value;
 		return true;
 	case KEY_OMNI_KEY:
-		o->omni_key = value;
+		o->keys[PROVIDER_OMNI] = value;
 		return true;
 	case KEY_VAPI_SECRET:
 		o->vapi_secret = value;
@@ -109,7 +115,13 @@ static bool take(struct options *o, int key, const char *value)
 	case KEY_VAPI_AUTH:
 		return take_auth(value, &o->vapi_auth);
 	case KEY_VAPI_KEY:
-		o->vapi_key = value;
+		o->keys[PROVIDER_VAPI] = value;
+		return true;
+	case KEY_BLAND_SECRET:
+		o->bland_secret = value;
+		return true;
+	case KEY_BLAND_KEY:
+		o->keys[PROVIDER_BLAND] = value;
 		return true;
 	case KEY_SCRIPT:
 		o->script_file = value;
@@ -133,6 +145,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	*o = (struct options){.listen = "127.0.0.1:8089",
 			      .omni_token = "",
 			      .vapi_secret = "",
+			      .bland_secret = "",
 			      .webhooks = true,
 			      .seed = -1,
 			      .call_ms = 2000};

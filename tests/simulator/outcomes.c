@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How calls end. One table with the words of both providers; its weights make samples in which
+ * How calls end. One table with the words of all providers; its weights make samples in which
  * every kind shows.
  */
 #include "tests/simulator/simulator.h"
@@ -9,17 +9,27 @@
 #include <strings.h>
 
 static const struct outcome outcomes[] = {
-	{"TRANSFERRED", 20, "completed", "assistant-forwarded-call", "TRANSFERRED", true, true},
-	{"SALE", 5, "completed", "customer-ended-call", "SALE", true, true},
-	{"ACA", 3, "completed", "customer-ended-call", "ACA", true, true},
-	{"CALLBACK", 7, "completed", "customer-ended-call", "CALLBACK", true, false},
-	{"NOT_INTERESTED", 8, "completed", "customer-ended-call", "NOT_INTERESTED", true, false},
-	{"DO_NOT_CALL", 2, "completed", "customer-ended-call", "DO_NOT_CALL", true, false},
-	{"HUMAN", 10, "completed", "customer-ended-call", NULL, true, false},
-	{"VOICEMAIL", 15, "voicemail_detected", "voicemail", NULL, false, false},
-	{"NO_ANSWER", 20, "no_answer", "customer-did-not-answer", NULL, false, false},
-	{"BUSY", 5, "busy", "customer-busy", NULL, false, false},
-	{"FAILED", 5, "failed", "twilio-failed-to-connect-call", NULL, false, false},
+	{"TRANSFERRED", 20, "completed", "assistant-forwarded-call", "completed", "human",
+	 "TRANSFERRED", "TRANSFERRED", true, true},
+	{"SALE", 5, "completed", "customer-ended-call", "completed", "human", "COMPLETED_ACTION",
+	 "SALE", true, true},
+	{"ACA", 3, "completed", "customer-ended-call", "completed", "human", "ACA", "ACA", true,
+	 true},
+	{"CALLBACK", 7, "completed", "customer-ended-call", "completed", "human",
+	 "CALL_BACK_SCHEDULED", "CALLBACK", true, false},
+	{"NOT_INTERESTED", 8, "completed", "customer-ended-call", "completed", "human",
+	 "NOT_INTERESTED", "NOT_INTERESTED", true, false},
+	{"DO_NOT_CALL", 2, "completed", "customer-ended-call", "completed", "human",
+	 "DO_NOT_CONTACT", "DO_NOT_CALL", true, false},
+	{"HUMAN", 10, "completed", "customer-ended-call", "completed", "human", NULL, NULL, true,
+	 false},
+	{"VOICEMAIL", 15, "voicemail_detected", "voicemail", "completed", "voicemail",
+	 "NO_CONTACT_MADE", NULL, false, false},
+	{"NO_ANSWER", 20, "no_answer", "customer-did-not-answer", "no-answer", "no-answer", NULL,
+	 NULL, false, false},
+	{"BUSY", 5, "busy", "customer-busy", "busy", NULL, "BUSY", NULL, false, false},
+	{"FAILED", 5, "failed", "twilio-failed-to-connect-call", "failed", NULL, NULL, NULL, false,
+	 false},
 };
 
 #define OUTCOMES (sizeof(outcomes) / sizeof(outcomes[0]))
@@ -44,7 +54,8 @@ const struct outcome *outcome_find(const char *word)
 	/* A provider's word stands for several of ours; the last one says least. */
 	for (size_t i = OUTCOMES; i-- > 0;)
 		if (same_word(word, outcomes[i].vapi_reason) ||
-		    same_word(word, outcomes[i].omni_status))
+		    same_word(word, outcomes[i].omni_status) ||
+		    (outcomes[i].bland_tag && same_word(word, outcomes[i].bland_tag)))
 			return &outcomes[i];
 	return NULL;
 }

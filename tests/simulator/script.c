@@ -5,8 +5,9 @@
  *   {"match": {"provider", "phone" (with '+': exact, else the last digits), "job_id", "nth" (of the
  * creates that fit the rest)}, "times": most often, "action": {...}}
  *
- * Actions: latency_ms, call_ms, outcome (a word, or {word: weight}), callback_in_ms, call_status,
- * ended_reason; status, body, retry_after: that answer and no call, unless "dialed": true;
+ * Actions: latency_ms, call_ms, outcome (a word, or {word: weight}), callback_in_ms; instead of the
+ * outcome's own words call_status (Omni), ended_reason (Vapi), disposition and error_message
+ * (Bland); status, body, retry_after: that answer and no call, unless "dialed": true;
  * dialed_but_5xx; reset_after_body, timeout, garbage (true or "html"), huge, truncate: true or
  * {"dialed": bool}, a call unless said otherwise; reset_before_body; hold (until POST /release);
  * webhook {lost, duplicates, delay_ms, order: "reverse" or "shuffle", before_answer}; list_lag_ms;
@@ -186,6 +187,8 @@ static bool take_one(struct rule *r, const char *key, json_t *value, struct buf 
 		{"list_lag_ms", &a->list_lag_ms, NULL},
 		{"call_status", NULL, &a->call_status},
 		{"ended_reason", NULL, &a->ended_reason},
+		{"disposition", NULL, &a->disposition},
+		{"error_message", NULL, &a->error_message},
 	};
 
 	for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++) {

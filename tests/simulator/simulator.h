@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The provider simulator: Omni and Vapi as they look from outside, with a ledger of every call they
- * placed and a script of what goes wrong. The ledger is the ground truth of the fault tests:
- * whatever our side believes, a person was rung as often as it says.
+ * The provider simulator: Omni, Vapi and Bland as they look from outside, with a ledger of every
+ * call they placed and a script of what goes wrong. The ledger is the ground truth of the fault
+ * tests: whatever our side believes, a person was rung as often as it says.
  *
  * One loop, one thread, one struct simulator. Modules: script (rules), outcomes (how calls end),
- * calls (the ledger), omni and vapi (their routes and webhooks), answers (what a create gets back,
- * and the ways not to get it), deliveries (webhooks), control (the test's routes).
+ * calls (the ledger), omni, vapi and bland (their routes and webhooks), answers (what a create gets
+ * back, and the ways not to get it), deliveries (webhooks), control (the test's routes).
  */
 #ifndef CARILLON_SIMULATOR_H
 #define CARILLON_SIMULATOR_H
@@ -25,7 +25,7 @@
 
 #define SIM_BODY_MAX_BYTES (1u << 20)
 
-enum provider { PROVIDER_OMNI, PROVIDER_VAPI, PROVIDER_COUNT };
+enum provider { PROVIDER_OMNI, PROVIDER_VAPI, PROVIDER_BLAND, PROVIDER_COUNT };
 const char *provider_name(enum provider p);
 bool provider_parse(const char *text, enum provider *ret);
 
@@ -36,8 +36,8 @@ struct options {
 	const char *webhook_url; /* origin of the webhook process; NULL: no webhooks */
 	const char *omni_token;
 	const char *vapi_secret;
-	const char *omni_key; /* NULL: any */
-	const char *vapi_key;
+	const char *bland_secret;
+	const char *keys[PROVIDER_COUNT]; /* NULL: any */
 	const char *script_file;
 	enum vapi_auth vapi_auth;
 	bool webhooks;
@@ -48,13 +48,16 @@ struct options {
 
 /* ---- How calls end (outcomes.c) ---- */
 
-/* One way, in the words of both providers. */
+/* One way, in the words of the providers. */
 struct outcome {
 	const char *name;
 	unsigned weight;	 /* in the default mix */
 	const char *omni_status; /* call_status of the webhook; the log writes '-' for '_' */
 	const char *vapi_reason; /* endedReason */
-	const char *said;	 /* the agent's own word, if there was a conversation */
+	const char *bland_status;
+	const char *bland_answered_by; /* or NULL */
+	const char *bland_tag;	       /* disposition_tag, or NULL */
+	const char *said;	       /* the agent's own word, if there was a conversation */
 	bool talked;
 	bool success;
 };
@@ -99,6 +102,8 @@ struct action {
 	struct outcome_mix mix;
 	const char *call_status;  /* Omni's word instead of the outcome's */
 	const char *ended_reason; /* Vapi's */
+	const char *disposition;  /* Bland's */
+	const char *error_message;
 	int64_t callback_in_ms;
 	bool webhooks_lost;
 	unsigned webhook_duplicates;
@@ -128,16 +133,16 @@ struct call {
 	char phone[24];
 	struct job *job;
 	struct call *next_of_job;
-	char *echo;  /* Vapi: the request's members that come back, JSON without braces */
-	char *agent; /* Omni agent id or Vapi assistant id; "" if none */
-	char *from;  /* Omni number id or Vapi phone number id */
+	char *echo;  /* Vapi, Bland: the request's members that come back, JSON without braces */
+	char *agent; /* Omni agent id, Vapi assistant id or Bland's pathway; "" if none */
+	char *from;  /* Omni number id, Vapi phone number id or Bland's number */
 	const struct action *action;
 	const struct outcome *outcome;
 	int64_t created_at; /* wall clock, ms */
 	int64_t ringing_at, answered_at, ended_at;
 	struct delivery *deliveries;
-	char *server_url; /* Vapi: where the request wants its events; NULL: where the assistant has
-			     it */
+	char *server_url; /* Vapi, Bland: where the request wants its events; NULL: where the
+			     assistant or account has it */
 	char **server_headers;
 	bool server_credential; /* authenticate as --vapi-auth says */
 	unsigned retries_max;
@@ -200,10 +205,11 @@ bool deliveries_done(const struct call *c);
 /* Frees what was on its way when the client ended. */
 void deliveries_release(struct simulator *s);
 
-/* ---- Providers (omni.c, vapi.c) ---- */
+/* ---- Providers (omni.c, vapi.c, bland.c) ---- */
 
 struct provider_ops {
 	bool row_at_end; /* a row of the list shows only when the call is over */
+	bool bare_key;	 /* Authorization is the key itself; a scheme before it is permitted */
 	/* False: answered already, with a refusal. */
 	bool (*read_create)(struct simulator *s, struct http_exchange *x, struct create *c);
 	void (*complete)(struct simulator *s, struct call *c, const json_t *body);
@@ -221,6 +227,7 @@ struct provider_ops {
 };
 extern const struct provider_ops omni_ops;
 extern const struct provider_ops vapi_ops;
+extern const struct provider_ops bland_ops;
 const struct provider_ops *provider_ops(enum provider p);
 
 void handle_omni_dispatch(void *arg, struct http_exchange *x);
@@ -229,6 +236,10 @@ void handle_omni_log(void *arg, struct http_exchange *x);
 void handle_vapi_create(void *arg, struct http_exchange *x);
 void handle_vapi_list(void *arg, struct http_exchange *x);
 void handle_vapi_get(void *arg, struct http_exchange *x);
+void handle_bland_create(void *arg, struct http_exchange *x);
+void handle_bland_list(void *arg, struct http_exchange *x);
+void handle_bland_get(void *arg, struct http_exchange *x);
+void handle_bland_stop(void *arg, struct http_exchange *x);
 
 /* ---- Answers (answers.c) ---- */
 

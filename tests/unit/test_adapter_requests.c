@@ -145,6 +145,10 @@ static void test_incomplete_settings(void **state)
 	assert_refused_settings(&omni_adapter,
 				"{\"api_key\":\"k\",\"agent_id\":\"1\",\"from_number_id\":\"x\"}");
 	assert_refused_settings(&vapi_adapter, "{\"api_key\":\"k\",\"assistant_id\":\"a\"}");
+	assert_refused_settings(&bland_adapter, "{\"pathway_id\":\"p\"}");
+	assert_refused_settings(&bland_adapter, "{\"api_key\":\"k\"}");
+	assert_refused_settings(&bland_adapter,
+				"{\"api_key\":\"k\",\"pathway_id\":\"p\",\"agent_id\":\"a\"}");
 }
 
 static struct found_call read_row(const struct adapter *ad, const char *text, json_t **ret_row)
@@ -381,6 +385,174 @@ static void test_vapi_lookups(void **state)
 	json_decref(a.settings);
 }
 
+/* ---- Bland ---- */
+
+#define BLAND_SETTINGS(more)                                                                       \
+	"{\"api_key\":\"k\",\"base_url\":\"https://bland.example.test/\"" more "}"
+
+static json_t *bland_body(const char *settings, const struct dial *d, struct provider_request *r)
+{
+	struct account a = account("bland", settings);
+
+	provider_request_clear(r);
+	json_t *body = built(&bland_adapter, &a, d, r);
+	json_decref(a.settings);
+	return body;
+}
+
+static void test_bland_request(void **state)
+{
+	struct provider_request r;
+	struct dial d = dial;
+	int64_t n = 0;
+
+	(void)state;
+	provider_request_init(&r);
+	d.variables = "{\"product\":\"solar\",\"job_id\":\"forged\"}";
+	json_t *body = bland_body(
+		BLAND_SETTINGS(
+			",\"pathway_id\":\"p-1\",\"pathway_version\":\"3\","
+			"\"from_number\":\"+12025550100\","
+			"\"webhook_url\":\"https://hooks.example.test/webhooks/bland/acct\""),
+		&d, &r);
+	assert_string_equal(r.url.data, "https://bland.example.test/v1/calls");
+	assert_string_equal(r.authorization.data, "authorization: k");
+	assert_member(body, "phone_number", "+12025550101");
+	assert_member(body, "pathway_id", "p-1");
+	assert_true(json_path_int(body, "pathway_version", &n) && n == 3);
+	assert_member(body, "from", "+12025550100");
+	assert_true(json_path_int(body, "max_duration", &n) && n == 15);
+	assert_member(body, "voicemail.action", "hangup");
+	assert_member(body, "request_data.customer_name", "Ada \"A\" Lovelace");
+	assert_member(body, "request_data.product", "solar");
+	assert_member(body, "request_data.job_id", JOB);
+	assert_member(body, "metadata.job_id", JOB);
+	assert_member(body, "metadata.kind", "follow_up");
+	assert_member(body, "metadata.lead_id", "42");
+	assert_member(body, "webhook", "https://hooks.example.test/webhooks/bland/acct");
+	/* It would dial again by itself. */
+	assert_null(json_path(body, "retry"));
+	json_decref(body);
+	provider_request_release(&r);
+}
+
+static void test_bland_settings(void **state)
+{
+	static const char *const speakers[] = {"pathway_id", "agent_id", "persona_id", "task"};
+	struct provider_request r;
+	struct dial d = dial;
+	char settings[256];
+	int64_t n = 0;
+
+	(void)state;
+	provider_request_init(&r);
+	d.max_call_s = 61; /* whole minutes, never fewer than asked for */
+	for (size_t i = 0; i < sizeof(speakers) / sizeof(speakers[0]); i++) {
+		snprintf(settings, sizeof(settings),
+			 BLAND_SETTINGS(",\"%s\":\"x\",\"pathway_version\":\"staging\","
+					"\"webhook_url\":\"http://hooks.example.test/\""),
+			 speakers[i]);
+		json_t *body = bland_body(settings, &d, &r);
+		for (size_t j = 0; j < sizeof(speakers) / sizeof(speakers[0]); j++)
+			assert_int_equal(json_path(body, speakers[j]) != NULL, i == j);
+		assert_int_equal(json_path(body, "pathway_version") != NULL, i == 0);
+		assert_true(json_path_int(body, "max_duration", &n) && n == 2);
+		/* Refused over there without TLS; the account's own webhook is told. */
+		assert_null(json_path(body, "webhook"));
+		assert_null(json_path(body, "from"));
+		json_decref(body);
+	}
+	provider_request_release(&r);
+}
+
+static void test_bland_rows(void **state)
+{
+	json_t *row;
+	struct found_call f;
+
+	(void)state;
+	/* Of the list: no metadata, and the number as it likes to write it. */
+	f = read_row(&bland_adapter,
+		     "{\"call_id\":\"c-1\",\"created_at\":\"2026-01-05T16:20:11.801193+00:00\","
+		     "\"to\":\"2025550101\",\"completed\":false,\"queue_status\":\"started\"}",
+		     &row);
+	assert_string_equal(f.provider_call_id, "c-1");
+	assert_string_equal(f.job_id, "");
+	assert_string_equal(f.phone, "+12025550101");
+	assert_int_equal(f.created_at, INT64_C(1767630011801));
+	assert_false(f.ended);
+	assert_int_equal(f.type, EVENT_IN_PROGRESS);
+	json_decref(row);
+	f = read_row(&bland_adapter, "{\"c_id\":\"c-1\",\"to\":\"442079460123\"}", &row);
+	assert_string_equal(f.phone, "+442079460123");
+	assert_int_equal(f.type, EVENT_QUEUED);
+	json_decref(row);
+
+	f = read_row(
+		&bland_adapter,
+		"{\"call_id\":\"c-1\",\"to\":\"+12025550101\",\"completed\":true,\"status\":\"completed\","
+		"\"queue_status\":\"complete\",\"metadata\":{\"job_id\":\"" JOB "\"},"
+		"\"disposition_tag\":\"CALL_BACK_SCHEDULED\",\"answered_by\":\"human\",\"price\":0.07,"
+		"\"variables\":{\"callback_at\":\"2026-01-06T15:00:00-05:00\"},\"corrected_duration\":\"42\","
+		"\"end_at\":\"2026-01-05T16:20:53.000Z\",\"summary\":\"s\","
+		"\"concatenated_transcript\":\"t\"}",
+		&row);
+	assert_string_equal(f.job_id, JOB);
+	assert_true(f.ended && f.type == EVENT_REPORT && f.refusal == REFUSAL_NONE);
+	assert_string_equal(f.outcome, "CALLBACK");
+	assert_int_equal(f.callback_at, INT64_C(1767729600000));
+	assert_int_equal(f.duration_ms, 42000);
+	assert_int_equal(f.ended_at, INT64_C(1767630053000));
+	assert_int_equal(f.cost_micros, 70000);
+	assert_string_equal(f.summary, "s");
+	assert_string_equal(f.transcript, "t");
+	json_decref(row);
+
+	/* It never came to the line. */
+	f = read_row(&bland_adapter,
+		     "{\"call_id\":\"c-1\",\"queue_status\":\"queue_error\","
+		     "\"error_message\":\"This number is blacklisted.\"}",
+		     &row);
+	assert_true(f.ended);
+	assert_int_equal(f.refusal, REFUSAL_NUMBER);
+	json_decref(row);
+	f = read_row(&bland_adapter, "{\"call_id\":\"c-1\",\"queue_status\":\"pre_queue_error\"}",
+		     &row);
+	assert_int_equal(f.refusal, REFUSAL_RETRY);
+	json_decref(row);
+	f = read_row(&bland_adapter, "{\"call_id\":\"c-1\",\"queue_status\":\"call_error\"}", &row);
+	assert_true(f.ended && f.refusal == REFUSAL_NONE);
+	assert_string_equal(f.outcome, "FAILED");
+	json_decref(row);
+
+	row = json_loads("{\"to\":\"+12025550101\"}", 0, NULL);
+	found_call_init(&f);
+	assert_false(bland_adapter.read_row(row, &f));
+	assert_null(bland_adapter.list_rows(row));
+	json_decref(row);
+}
+
+static void test_bland_lookups(void **state)
+{
+	struct account a = account("bland", BLAND_SETTINGS(""));
+	struct provider_request r;
+	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1};
+
+	(void)state;
+	provider_request_init(&r);
+	assert_true(bland_adapter.build_list(&bland_adapter, &a, &q, &r));
+	assert_string_equal(
+		r.url.data,
+		"https://bland.example.test/v1/calls?limit=1000"
+		"&start_date=2026-01-05T16:20:11.000Z&end_date=2026-01-05T16:21:11.000Z");
+	assert_string_equal(r.authorization.data, "authorization: k");
+	provider_request_clear(&r);
+	assert_true(bland_adapter.build_get(&a, "a/b?c", &r));
+	assert_string_equal(r.url.data, "https://bland.example.test/v1/calls/a%2Fb%3Fc");
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +566,10 @@ int main(void)
 		cmocka_unit_test(test_vapi_webhook_secrets),
 		cmocka_unit_test(test_vapi_rows),
 		cmocka_unit_test(test_vapi_lookups),
+		cmocka_unit_test(test_bland_request),
+		cmocka_unit_test(test_bland_settings),
+		cmocka_unit_test(test_bland_rows),
+		cmocka_unit_test(test_bland_lookups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

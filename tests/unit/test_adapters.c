@@ -69,7 +69,7 @@ static void test_table(void **state)
 	const struct adapter *const *rows = adapter_table(&n);
 
 	(void)state;
-	assert_true(n >= 2);
+	assert_true(n >= 3);
 	for (size_t i = 0; i < n; i++) {
 		const struct adapter *ad = rows[i];
 		assert_ptr_equal(adapter_find(ad->provider), ad);
@@ -80,6 +80,7 @@ static void test_table(void **state)
 		/* Where absence is no proof, a reused connection must not make answers unknown. */
 		assert_true(ad->absence_is_proof || ad->fresh_connection);
 		assert_false(ad->absence_is_proof && ad->rows_from_end);
+		assert_true(!ad->rows_need_get || ad->build_get);
 	}
 	assert_null(adapter_find("fax"));
 	assert_null(adapter_find(NULL));
@@ -354,6 +355,137 @@ static void test_vapi_answers(void **state)
 	CHECK_SHAPES(&vapi_adapter, rows);
 }
 
+/* ---- Bland ---- */
+
+#define BLAND_ERROR(message) "{\"status\":\"error\",\"message\":\"" message "\"}"
+
+/* One status has many meanings: the words decide. */
+static void test_bland_answers(void **state)
+{
+	static const struct shape rows[] = {
+		{200,
+		 "{\"status\":\"success\",\"message\":\"Call successfully queued.\",\"call_id\":\"c-1\",\"batch_id\":null}",
+		 RESULT_ACCEPTED, REFUSAL_NONE, -1, "c-1"},
+		{200, "{\"call_id\":\"c-1\"}", RESULT_ACCEPTED, REFUSAL_NONE, -1, "c-1"},
+		/* Refusals inside a 200, in both shapes. */
+		{200, BLAND_ERROR("something"), RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{200, "{\"status\":\"error\"}", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{200, BLAND_ERROR("Insufficient balance."), RESULT_REFUSED, REFUSAL_ACCOUNT, -1,
+		 NULL},
+		{200, BLAND_ERROR("This number is blacklisted."), RESULT_REFUSED, REFUSAL_NUMBER,
+		 -1, NULL},
+		{200,
+		 "{\"data\":null,\"errors\":[{\"error\":\"AUTH_FAILURE\",\"message\":\"Unauthorized\"}]}",
+		 RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		/* Neither one nor the other. */
+		{200, "{\"status\":\"error\",\"call_id\":\"c-1\"}", RESULT_UNKNOWN, REFUSAL_NONE,
+		 -1, NULL},
+		{200, "{\"status\":\"success\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "{\"status\":\"success\",\"call_id\":7}", RESULT_UNKNOWN, REFUSAL_NONE, -1,
+		 NULL},
+		{200, "{\"data\":null,\"errors\":[]}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "<html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		/* 429: a number for good, ten seconds, a limit. */
+		{429, BLAND_ERROR("This number is blacklisted."), RESULT_REFUSED, REFUSAL_NUMBER,
+		 -1, NULL},
+		{429,
+		 BLAND_ERROR("Calls can only be sent every 10 seconds to the same number. Please "
+			     "try again in a few seconds."),
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, 10000, NULL},
+		{429, BLAND_ERROR("Rate limit exceeded"), RESULT_REFUSED, REFUSAL_BACKPRESSURE,
+		 60000, NULL},
+		{429,
+		 BLAND_ERROR("Rate limit exceeded for newly created accounts. Please try again "
+			     "soon."),
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, 300000, NULL},
+		{429, BLAND_ERROR("International rate limit exceeded for your account type."),
+		 RESULT_REFUSED, REFUSAL_BACKPRESSURE, 3600000, NULL},
+		{429, BLAND_ERROR("Words of tomorrow"), RESULT_REFUSED, REFUSAL_BACKPRESSURE, 60000,
+		 NULL},
+		{429, "<html>", RESULT_REFUSED, REFUSAL_BACKPRESSURE, 60000, NULL},
+		/* 400: its own trouble, the number, what we sent. */
+		{400, BLAND_ERROR("Unable to queue call."), RESULT_REFUSED, REFUSAL_RETRY, -1,
+		 NULL},
+		{400, BLAND_ERROR("Unable to save request body."), RESULT_REFUSED, REFUSAL_RETRY,
+		 -1, NULL},
+		{400,
+		 "{\"status\":\"DNC Error\",\"message\":\"Number found in DNC list. You cannot dial sensitive numbers.\"}",
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, BLAND_ERROR("Cannot dial sensitive numbers."), RESULT_REFUSED, REFUSAL_NUMBER,
+		 -1, NULL},
+		{400,
+		 BLAND_ERROR("Invalid phone number. Please include a country code if outside the "
+			     "US."),
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, "{\"error\":\"Invalid phone number format\"}", RESULT_REFUSED, REFUSAL_NUMBER,
+		 -1, NULL},
+		{400,
+		 "{\"status\":\"error\",\"message\":\"Invalid parameters\",\"errors\":[\"x\",\"Invalid phone number\"]}",
+		 RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, BLAND_ERROR("Invalid from phone number."), RESULT_REFUSED,
+		 REFUSAL_CONFIGURATION, -1, NULL},
+		{400, BLAND_ERROR("Invalid transfer phone number."), RESULT_REFUSED,
+		 REFUSAL_CONFIGURATION, -1, NULL},
+		{400, BLAND_ERROR("Invalid phone number format in transfer list"), RESULT_REFUSED,
+		 REFUSAL_CONFIGURATION, -1, NULL},
+		{400, BLAND_ERROR("Additional properties are not allowed"), RESULT_REFUSED,
+		 REFUSAL_CONFIGURATION, -1, NULL},
+		{400, "not json", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		/* The account. */
+		{401,
+		 "{\"data\":null,\"errors\":[{\"error\":\"AUTH_FAILURE\",\"message\":\"Unauthorized\"}]}",
+		 RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{402, BLAND_ERROR("No billing record found."), RESULT_REFUSED, REFUSAL_ACCOUNT, -1,
+		 NULL},
+		{403, BLAND_ERROR("The Bland Team has flagged your account for security purposes."),
+		 RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		/* The settings. */
+		{404, BLAND_ERROR("Pathway with ID \\\"p\\\" not found"), RESULT_REFUSED,
+		 REFUSAL_CONFIGURATION, -1, NULL},
+		{404, "nothing here", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{418, "{\"error\":\"OBJECTIVE_VALIDATION_ERROR\",\"details\":\"x\"}",
+		 RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		/* Nothing is proved, whatever the words. */
+		{408, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{409, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{500,
+		 BLAND_ERROR("Error triggering call. Please check your twilio account for errors"),
+		 RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{500, BLAND_ERROR("Unable to queue call."), RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{502, "<html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+	};
+
+	(void)state;
+	CHECK_SHAPES(&bland_adapter, rows);
+}
+
+/* Both shapes of errors show in the reason that people read. */
+static void test_bland_reasons(void **state)
+{
+	static const struct {
+		const char *body, *reason;
+	} rows[] = {
+		{"{\"data\":null,\"errors\":[{\"error\":\"AUTH_FAILURE\",\"message\":\"Unauthorized\"}]}",
+		 "HTTP 400: Unauthorized"},
+		{"{\"status\":\"error\",\"message\":\"bad\",\"errors\":[\"bad\",\"from\",7,\"to\"]}",
+		 "HTTP 400: bad; from; to"},
+		{"{\"status\":\"error\",\"errors\":\"x\"}", "HTTP 400"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct http_answer a = {
+			.outcome = HTTP_ANSWERED,
+			.body_started = true,
+			.status = 400,
+			.body = rows[i].body,
+			.body_bytes = strlen(rows[i].body),
+			.retry_after_ms = -1,
+		};
+		assert_string_equal(classify(&bland_adapter, &a).error, rows[i].reason);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +497,8 @@ int main(void)
 		cmocka_unit_test(test_error_is_text),
 		cmocka_unit_test(test_omni_answers),
 		cmocka_unit_test(test_vapi_answers),
+		cmocka_unit_test(test_bland_answers),
+		cmocka_unit_test(test_bland_reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
