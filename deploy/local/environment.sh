@@ -11,12 +11,14 @@ make_secrets() {
 	local name
 	(umask 077 && touch "$SECRETS")
 	for name in POSTGRES_PASSWORD PRODUCER_DB_PASSWORD CONSUMER_DB_PASSWORD WEBHOOK_DB_PASSWORD \
-		ADMIN_API_KEY CRON_JOB_SECRET OMNI_API_KEY OMNI_WEBHOOK_TOKEN VAPI_API_KEY VAPI_WEBHOOK_SECRET; do
+		ADMIN_API_KEY CRON_JOB_SECRET OMNI_API_KEY OMNI_WEBHOOK_TOKEN VAPI_API_KEY VAPI_WEBHOOK_SECRET \
+		BLAND_API_KEY BLAND_WEBHOOK_SECRET; do
 		make_secret "$name" openssl rand -hex 24
 	done
 	make_secret SECRET_KEY openssl rand -hex 32
 	make_secret VAPI_ASSISTANT_ID cat /proc/sys/kernel/random/uuid
 	make_secret VAPI_PHONE_NUMBER_ID cat /proc/sys/kernel/random/uuid
+	make_secret BLAND_PATHWAY_ID cat /proc/sys/kernel/random/uuid
 }
 
 make_secret() { # NAME COMMAND...
@@ -78,12 +80,15 @@ process_database_url() { # PROCESS
 
 omni_is_real() { [[ -n ${OMNI_API_KEY:-} ]]; }
 vapi_is_real() { [[ -n ${VAPI_API_KEY:-} ]]; }
+# Only where another one is simulated: where all that was set up is real, nothing insecure is permitted.
+bland_is_simulated() { [[ -z ${BLAND_API_KEY:-} ]] && { ! omni_is_real || ! vapi_is_real; }; }
 
 # Whether the sample leads, whose numbers nobody has, would be dialed by the simulator.
 samples_are_simulated() {
 	case ${FOLLOW_UP_ACCOUNT:-omni} in
 	omni) ! omni_is_real ;;
 	vapi) ! vapi_is_real ;;
+	bland) bland_is_simulated ;;
 	*) false ;;
 	esac
 }
@@ -119,6 +124,12 @@ process_environment() { # PROCESS
 		echo "VAPI_ASSISTANT_ID=$(secret VAPI_ASSISTANT_ID)"
 		echo "VAPI_PHONE_NUMBER_ID=$(secret VAPI_PHONE_NUMBER_ID)"
 		echo "VAPI_WEBHOOK_SECRET=$(secret VAPI_WEBHOOK_SECRET)"
+	fi
+	if bland_is_simulated; then
+		echo "BLAND_BASE_URL=$simulator"
+		echo "BLAND_API_KEY=$(secret BLAND_API_KEY)"
+		echo "BLAND_PATHWAY_ID=$(secret BLAND_PATHWAY_ID)"
+		echo "BLAND_WEBHOOK_SECRET=$(secret BLAND_WEBHOOK_SECRET)"
 	fi
 	if ! omni_is_real || ! vapi_is_real; then
 		echo "ALLOW_INSECURE_PROVIDERS=true"

@@ -52,7 +52,8 @@ start_simulator() {
 		--listen "127.0.0.1:$SIMULATOR_PORT" \
 		--webhook-url "http://127.0.0.1:$WEBHOOK_PORT" \
 		--omni-token "${OMNI_WEBHOOK_TOKEN:-$(secret OMNI_WEBHOOK_TOKEN)}" \
-		--vapi-secret "${VAPI_WEBHOOK_SECRET:-$(secret VAPI_WEBHOOK_SECRET)}"
+		--vapi-secret "${VAPI_WEBHOOK_SECRET:-$(secret VAPI_WEBHOOK_SECRET)}" \
+		--bland-secret "${BLAND_WEBHOOK_SECRET:-$(secret BLAND_WEBHOOK_SECRET)}"
 }
 
 start_process() { # PROCESS

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Headers and bodies of strangers before Vapi's verify(). The input is a signature, a timestamp, an
- * Authorization, an X-Vapi-Secret and a body, with a line feed after each but the last. Nobody who
- * does not know the secret may get in; what is rightly signed does, and no longer once a bit of it
- * is changed.
+ * Headers and bodies of strangers before Vapi's verify() and Bland's. The input is a signature, a
+ * timestamp, an Authorization, an X-Vapi-Secret and a body, with a line feed after each but the
+ * last. Nobody who does not know the secret may get in; what is rightly signed does, and no longer
+ * once a bit of it is changed.
  */
 #include <assert.h>
 #include <jansson.h>
@@ -28,6 +28,8 @@ static const char *header(void *arg, const char *name)
 {
 	char *const *fields = arg;
 
+	if (strcmp(name, "x-webhook-signature") == 0)
+		return fields[SIGNATURE];
 	for (size_t i = 0; i < FIELDS; i++) {
 		if (strcmp(names[i], name) == 0)
 			return fields[i];
@@ -66,6 +68,25 @@ static void check_right_signature(const char *timestamp, char *body, size_t n)
 	assert(!fresh || strspn(timestamp, "0123456789") == strlen(timestamp));
 }
 
+/* Bland's, over the body alone. */
+static void check_body_signature(char *body, size_t n)
+{
+	const struct sign_part part = {body, n};
+	unsigned char digest[SIGN_MAX_BYTES];
+	char hex[2 * SHA256_BYTES + 1];
+
+	if (sign_hmac(SIGN_SHA256, SECRET, strlen(SECRET), &part, 1, digest) != SHA256_BYTES)
+		abort();
+	hex_encode(digest, SHA256_BYTES, hex);
+	assert(body_signature_matches(hex, "old, " SECRET, body, n));
+	assert(!body_signature_matches(hex, "old, other", body, n));
+	if (n > 0) {
+		body[n / 2] ^= 1;
+		assert(!body_signature_matches(hex, SECRET, body, n));
+		body[n / 2] ^= 1;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const auths[] = {"any", "bearer", "secret", "hmac"};
@@ -98,8 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct account a = {.name = "vapi", .provider = "vapi", .settings = settings};
 		/* The fuzzer can't know the secret, unless a corpus tells it. */
 		assert(webhook_vapi.verify(&a, &r) == VERIFY_FORGED);
+		assert(webhook_bland.verify(&a, &r) == VERIFY_FORGED);
 		json_decref(settings);
 	}
+	check_body_signature(at, r.body_bytes);
 	if (fields[TIMESTAMP])
 		check_right_signature(fields[TIMESTAMP], at, r.body_bytes);
 	free(text);

@@ -25,7 +25,7 @@ def ends_script(leads, **action):
     ]
 
 
-@pytest.mark.parametrize("provider", ["omni", "vapi"])
+@pytest.mark.parametrize("provider", ["omni", "vapi", "bland"])
 def test_due_leads_are_dialed_recorded_and_followed_up(stack, provider):
     stack.start(FOLLOW_UP_ACCOUNT=provider, REDIAL_ACCOUNT=provider)
     with stack.db.transaction():

@@ -145,6 +145,34 @@ static void the_environment_makes_accounts_named_after_their_provider(void **sta
 	buf_release(&problems);
 }
 
+static void bland_speaks_by_its_pathway(void **state)
+{
+	static const char *const variables[] = {"BLAND_API_KEY=k",
+						"BLAND_PATHWAY_ID=p",
+						"BLAND_NUMBER=+12025550100",
+						"BLAND_WEBHOOK_SECRET=s",
+						"PUBLIC_WEBHOOK_URL=https://hooks.example.test/x",
+						NULL};
+	static const char *const settings[][2] = {
+		{"api_key", "k"},
+		{"pathway_id", "p"},
+		{"from_number", "+12025550100"},
+		{"webhook_secret", "s"},
+		{"base_url", "https://api.bland.ai"},
+		{"webhook_url", "https://hooks.example.test/x/webhooks/bland/bland"},
+	};
+	struct config *cfg = load(CONFIG_CONSUMER, variables);
+	struct account_set *s = make_set(cfg, NULL, 0, NULL, "");
+	const struct account *a = account_by_name(s, "bland");
+
+	(void)state;
+	assert_int_equal(account_count(s), 1);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		assert_string_equal(account_setting(a, settings[i][0]), settings[i][1]);
+	account_set_free(s);
+	config_free(cfg);
+}
+
 static void a_webhook_secret_alone_makes_an_account(void **state)
 {
 	static const char *const variables[] = {"VAPI_WEBHOOK_SECRET=s",
@@ -378,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_environment_makes_accounts_named_after_their_provider),
+		cmocka_unit_test(bland_speaks_by_its_pathway),
 		cmocka_unit_test(a_webhook_secret_alone_makes_an_account),
 		cmocka_unit_test(rows_join_what_is_stored_and_what_is_given),
 		cmocka_unit_test(what_cannot_be_opened_is_left_out_and_named),

@@ -48,11 +48,17 @@ static void test_the_only_one(void **state)
 	check((const char *const[]){BASE, "VAPI_API_KEY=k", "VAPI_ASSISTANT_ID=a",
 				    "VAPI_PHONE_NUMBER_ID=p", "OMNI_WEBHOOK_TOKEN=t", NULL},
 	      CONFIG_KEY_FOLLOW_UP_ACCOUNT, "vapi");
+	check((const char *const[]){BASE, "BLAND_API_KEY=k", "BLAND_PATHWAY_ID=p",
+				    "VAPI_WEBHOOK_SECRET=s3cret-of-vapi", NULL},
+	      CONFIG_KEY_FOLLOW_UP_ACCOUNT, "bland");
 }
 
-static void test_omni_before_vapi(void **state)
+static void test_one_before_the_other(void **state)
 {
 	(void)state;
+	check((const char *const[]){BASE, "BLAND_API_KEY=k", "BLAND_PATHWAY_ID=p", "VAPI_API_KEY=k",
+				    "VAPI_ASSISTANT_ID=a", "VAPI_PHONE_NUMBER_ID=p", NULL},
+	      CONFIG_KEY_FOLLOW_UP_ACCOUNT, "vapi");
 	check((const char *const[]){BASE, "VAPI_API_KEY=k", "VAPI_ASSISTANT_ID=a",
 				    "VAPI_PHONE_NUMBER_ID=p", "OMNI_API_KEY=k", "OMNI_AGENT_ID=7",
 				    NULL},
@@ -74,7 +80,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_the_only_one),
-		cmocka_unit_test(test_omni_before_vapi),
+		cmocka_unit_test(test_one_before_the_other),
 		cmocka_unit_test(test_named),
 	};
 

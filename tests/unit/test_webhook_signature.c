@@ -133,6 +133,83 @@ static void any_of_several_secrets_is_good(void **state)
 	assert_false(secrets_match("", " , "));
 }
 
+/* ---- Over the body alone ---- */
+
+#define BLAND_SECRET "test-bland-secret"
+#define B1_BODY                                                                                    \
+	"{\"call_id\":\"c-0001\",\"status\":\"completed\",\"metadata\":{\"job_id\":\"job-42\"}}"
+#define B1 "1d473326f7f3a4ed0a3ee894a7ed09772d1f3eb4ae58db25f40c19ec13f39d1c"
+#define B2_BODY                                                                                    \
+	"{\"call_id\":\"c-0002\",\"summary\":\"caf\xc3\xa9 \xe2\x80\x94 ok\",\"completed\":true}"
+#define B2 "08690482d12d1fff2aa3e4533517c79e24a307a5bde1c81cac047799fd8eeb6f"
+
+static bool signs(const char *signature, const char *secrets, const char *body)
+{
+	return body_signature_matches(signature, secrets, body, strlen(body));
+}
+
+static void bodies_are_signed_as_they_are_sent(void **state)
+{
+	static const char with_nul[] = B1_BODY "\0x";
+
+	(void)state;
+	assert_int_equal(strlen(B1_BODY), 72);
+	assert_int_equal(strlen(B2_BODY), 62);
+	assert_true(signs(B1, BLAND_SECRET, B1_BODY));
+	assert_true(signs(B2, BLAND_SECRET, B2_BODY));
+	assert_true(signs(B1, "old, " BLAND_SECRET " ,next", B1_BODY));
+	/* The same document, written again. */
+	assert_false(signs(B1, BLAND_SECRET,
+			   "{\"call_id\": \"c-0001\", \"status\": \"completed\", \"metadata\": "
+			   "{\"job_id\": \"job-42\"}}"));
+	assert_false(signs(B2, BLAND_SECRET,
+			   "{\"call_id\":\"c-0002\",\"summary\":\"caf\\u00e9 \\u2014 ok\","
+			   "\"completed\":true}"));
+	assert_false(body_signature_matches(B1, BLAND_SECRET, with_nul, sizeof(with_nul) - 1));
+	assert_false(signs(B1, BLAND_SECRET, B2_BODY));
+	assert_false(signs(B1, BLAND_SECRET, ""));
+	assert_false(signs(B1, "test-bland-secre", B1_BODY));
+	assert_false(signs(B1, "", B1_BODY));
+	assert_false(signs(B1, NULL, B1_BODY));
+	assert_false(signs(NULL, BLAND_SECRET, B1_BODY));
+	assert_false(signs("", BLAND_SECRET, B1_BODY));
+	assert_false(signs("sha256=" B1, BLAND_SECRET, B1_BODY));
+	assert_false(signs(B1 "00", BLAND_SECRET, B1_BODY));
+	assert_false(signs("zz473326f7f3a4ed0a3ee894a7ed09772d1f3eb4ae58db25f40c19ec13f39d1c",
+			   BLAND_SECRET, B1_BODY));
+}
+
+static void bland_takes_its_signature_alone(void **state)
+{
+	static struct sent_header right[] = {{"X-Webhook-Signature", B1}, {NULL, NULL}};
+	static struct sent_header lower[] = {{"x-webhook-signature", B1}, {NULL, NULL}};
+	static struct sent_header other[] = {{"X-Webhook-Signature", B2}, {NULL, NULL}};
+	static struct sent_header secret[] = {{"X-Webhook-Signature", BLAND_SECRET}, {NULL, NULL}};
+	static struct sent_header bearer[] = {{"Authorization", "Bearer " BLAND_SECRET},
+					      {NULL, NULL}};
+	static const struct {
+		struct sent_header *headers;
+		enum webhook_verify verdict;
+	} rows[] = {
+		{right, VERIFY_OK},	 {lower, VERIFY_OK},	  {other, VERIFY_FORGED},
+		{secret, VERIFY_FORGED}, {bearer, VERIFY_FORGED}, {NULL, VERIFY_FORGED},
+	};
+	struct account_set *set =
+		accounts_of("[" ACCOUNT_JSON("bland", "bland",
+					     "{\"webhook_secret\":\"" BLAND_SECRET
+					     "\"}") "," ACCOUNT_JSON("none", "bland", "{}") "]");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct webhook_request r = request_of(B1_BODY, rows[i].headers);
+		assert_int_equal(webhook_bland.verify(account_by_name(set, "bland"), &r),
+				 rows[i].verdict);
+		assert_int_equal(webhook_bland.verify(account_by_name(set, "none"), &r),
+				 VERIFY_NO_SECRET);
+	}
+	account_set_free(set);
+}
+
 /* ---- The adapters' use of them ---- */
 
 static const char accounts_json[] =
@@ -247,6 +324,8 @@ int main(void)
 		cmocka_unit_test(anything_else_is_refused),
 		cmocka_unit_test(the_signature_is_over_all_raw_bytes),
 		cmocka_unit_test(any_of_several_secrets_is_good),
+		cmocka_unit_test(bodies_are_signed_as_they_are_sent),
+		cmocka_unit_test(bland_takes_its_signature_alone),
 		cmocka_unit_test(vapi_takes_what_the_account_says),
 		cmocka_unit_test(omni_takes_its_token_alone),
 	};

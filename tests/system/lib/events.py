@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The providers' callbacks as they send them, for tests that send their own."""
 
+import hashlib
+import hmac
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +13,7 @@ import httpx
 from .stack import SECRETS
 
 VAPI_PATH = "/webhooks/vapi/vapi"
+BLAND_PATH = "/webhooks/bland/bland"
 OMNI_PATH = f"/webhooks/omni/omni/{SECRETS['OMNI_WEBHOOK_TOKEN']}"
 VAPI_HEADERS = {"X-Vapi-Secret": SECRETS["VAPI_WEBHOOK_SECRET"]}
 
@@ -68,6 +72,29 @@ def omni_report(call_request_id: int | str, phone: str, status: str = "completed
             "full_conversation": "Agent: Hello.",
         },
     } | more
+
+
+def bland_report(call_id: str, phone: str, job_id: str | None = None, **more: Any) -> dict:
+    return {
+        "call_id": call_id,
+        "to": phone,
+        "completed": True,
+        "status": "completed",
+        "queue_status": "complete",
+        "answered_by": "human",
+        "corrected_duration": "31",
+        "error_message": None,
+        "metadata": {"job_id": job_id} if job_id else {},
+    } | more
+
+
+def bland_signature(body: bytes, secret: str = SECRETS["BLAND_WEBHOOK_SECRET"]) -> dict[str, str]:
+    return {"X-Webhook-Signature": hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}
+
+
+def post_bland(webhook: Any, body: dict, client: httpx.Client | None = None) -> httpx.Response:
+    raw = json.dumps(body).encode()
+    return (client or webhook.http).post(BLAND_PATH, content=raw, headers=bland_signature(raw))
 
 
 def post_vapi(webhook: Any, body: dict, client: httpx.Client | None = None) -> httpx.Response:

@@ -33,6 +33,8 @@ SECRETS = {
     "OMNI_WEBHOOK_TOKEN": "omni-token-19b8c7d6e5f4",
     "VAPI_API_KEY": "vapi-key-a0b1c2d3e4f6",
     "VAPI_WEBHOOK_SECRET": "vapi-secret-f6e5d4c3b2a1",
+    "BLAND_API_KEY": "bland-key-c3d4e5f6a7b8",
+    "BLAND_WEBHOOK_SECRET": "bland-secret-8b7a6f5e4d3c",
 }
 
 # One area code a hundred numbers: 555-01XX is for fiction everywhere.
@@ -114,6 +116,8 @@ class Stack:
             "--webhook-url", f"http://127.0.0.1:{self._webhook_port}",
             "--omni-token", SECRETS["OMNI_WEBHOOK_TOKEN"],
             "--vapi-secret", SECRETS["VAPI_WEBHOOK_SECRET"],
+            "--bland-secret", SECRETS["BLAND_WEBHOOK_SECRET"],
+            "--bland-key", SECRETS["BLAND_API_KEY"],
         )
         self.sim = Simulator(simulator)
         self.environment = self._default_environment()
@@ -190,7 +194,7 @@ class Stack:
         return {key: os.environ[key] for key in keep if key in os.environ} | {"LANG": "C.UTF-8"}
 
     def _default_environment(self) -> dict[str, str]:
-        """Quick ticks and short back-offs; an open window; both providers are the simulator."""
+        """Quick ticks and short back-offs; an open window; all providers are the simulator."""
         return self._bare_environment() | SECRETS | {
             "KAFKA_BROKERS": self.servers.kafka.address,
             "TOPIC_PREFIX": self.topics.prefix,
@@ -202,6 +206,8 @@ class Stack:
             "VAPI_BASE_URL": self.sim.url,
             "VAPI_ASSISTANT_ID": "7d3f6c1e-2b54-4c8e-9a61-0f5d2e8b7a10",
             "VAPI_PHONE_NUMBER_ID": "c2a9e4b8-61d7-4f03-8e52-93b7d0a4f6c1",
+            "BLAND_BASE_URL": self.sim.url,
+            "BLAND_PATHWAY_ID": "5a1b9c7e-3d2f-4e60-8b14-6c9f0a7d2e53",
             "ALLOW_INSECURE_PROVIDERS": "true",
             "FOLLOW_UP_ACCOUNT": "omni",
             "REDIAL_ACCOUNT": "omni",
