@@ -34,7 +34,6 @@ struct window {
 struct candidate {
 	char id[PROVIDER_CALL_ID_BYTES];
 	char phone[PHONE_BYTES];
-	int64_t created_at;
 };
 
 struct lookup {
@@ -133,7 +132,6 @@ static void add_candidate(struct lookup *l, const struct found_call *f)
 		return;
 	memcpy(c->id, f->provider_call_id, sizeof(c->id));
 	memcpy(c->phone, f->phone, sizeof(c->phone));
-	c->created_at = f->created_at;
 	l->candidates_count++;
 }
 
@@ -257,7 +255,6 @@ static void take_candidate(struct lookup *l, const struct http_answer *a)
 	    !f.job_id[0])
 		return;
 	memcpy(listed.phone, c->phone, sizeof(listed.phone));
-	listed.created_at = c->created_at;
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
 		if (reconcile_is_doubtful(ad, t->check, &listed, l->o.now))
 			t->doubts--;

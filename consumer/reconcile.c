@@ -85,17 +85,12 @@ int64_t reconcile_deadline(const struct reconcile_policy *p, const struct adapte
 	return c->claimed_at + wait;
 }
 
-/* Not made before it. */
-static bool fits_in_time(const struct check *c, const struct found_call *f, int64_t now)
-{
-	return f->created_at == MSG_NO_TIME || (f->created_at >= c->claimed_at - PHONE_EARLY_MS &&
-						f->created_at <= now + PHONE_LATE_MS);
-}
-
-/* To its number as well. */
+/* To its number, and not made before it. */
 static bool fits(const struct check *c, const struct found_call *f, int64_t now)
 {
-	return f->phone[0] && strcmp(c->phone, f->phone) == 0 && fits_in_time(c, f, now);
+	return f->phone[0] && strcmp(c->phone, f->phone) == 0 &&
+	       (f->created_at == MSG_NO_TIME || (f->created_at >= c->claimed_at - PHONE_EARLY_MS &&
+						 f->created_at <= now + PHONE_LATE_MS));
 }
 
 bool reconcile_matches(const struct adapter *ad, const struct check *c, const struct found_call *f,
@@ -116,8 +111,11 @@ bool reconcile_is_doubtful(const struct adapter *ad, const struct check *c,
 {
 	if (c->provider_call_id[0] || f->job_id[0])
 		return false;
-	/* Of a row that can't have an id, a number that can't be read is no sign of another's. */
-	return fits(c, f, now) || (ad->rows_need_get && !f->phone[0] && fits_in_time(c, f, now));
+	/* No row of such a list has an id. Nothing but the number tells it from the call: clocks of
+	 * two machines do not. */
+	if (ad->rows_need_get)
+		return !f->phone[0] || strcmp(c->phone, f->phone) == 0;
+	return fits(c, f, now);
 }
 
 static int64_t backoff(const struct check *c)

@@ -9,6 +9,7 @@ from lib.stack import SECRETS
 
 QUICK = {"JOB_LEASE_S": 4, "LEASE_MARGIN_S": 1, "PROVIDER_TIMEOUT_S": 2, "LIST_LAG_S": 1, "UNDETERMINED_AFTER_S": 20,
          "MAX_CALL_S": 600, "MAX_CALL_GRACE_S": 1, "FOLLOW_UP_ACCOUNT": "bland", "REDIAL_ACCOUNT": "bland"}
+KEY = {"Authorization": SECRETS["BLAND_API_KEY"]}
 SALE = {"action": {"outcome": "SALE", "call_ms": 100}}
 
 
@@ -45,7 +46,11 @@ def test_the_request_and_the_way_round(stack):
                               "error_message": "Call failed. The number you dialed is busy. Please try again later."}}],
         "failed transfer": [{"action": {"outcome": "HUMAN", "call_ms": 100,
                                         "error_message": "Account not allowed to call +12025550199"}}],
+        "stopped": [{"action": {"outcome": "HUMAN", "call_ms": 600_000}}],
     })
+    stack.wait_count(1, "calls", f"status = 'calling' and lead_id = {leads['stopped']['id']}")
+    stopped = stack.sim.calls(leads["stopped"]["phone"])[0]["id"]
+    stack.sim.process.http.post(f"/v1/calls/{stopped}/stop", headers=KEY).raise_for_status()
     stack.wait_count(len(leads), "calls", "ended_at is not null and decided_at is not null")
     seen = {
         name: (stack.value("select outcome from calls where lead_id = %s", lead["id"]),
@@ -59,6 +64,7 @@ def test_the_request_and_the_way_round(stack):
         "own tag": ("WANTS_BROCHURE", "pending", 0),
         "error": ("BUSY", "pending", 0),
         "failed transfer": ("HUMAN", "pending", 0),
+        "stopped": ("HUMAN", "pending", 0),
     }
     call = stack.row("select * from calls where lead_id = %s", leads["call back"]["id"])
     record = stack.row("select * from redial_queue where lead_ref = %s", leads["call back"]["id"])
@@ -186,8 +192,7 @@ def test_a_candidate_that_cannot_be_read_proves_nothing(stack):
     # Somebody else calls the same person by the same Bland account, and leaves no id of ours.
     stack.sim.script([{"action": {"call_ms": 600_000, "webhook": {"lost": True}}}])
     stack.sim.process.http.post(
-        "/v1/calls", headers={"Authorization": SECRETS["BLAND_API_KEY"]},
-        json={"phone_number": phone, "task": "Say hello.", "metadata": {}},
+        "/v1/calls", headers=KEY, json={"phone_number": phone, "task": "Say hello.", "metadata": {}},
     ).raise_for_status()
     stack.sim.script([{"times": 1, "action": {"reset_after_body": {"dialed": False}}}, SALE])
     stack.lead(phone=phone)

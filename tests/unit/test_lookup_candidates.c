@@ -20,6 +20,9 @@ static void test_candidates(void **state)
 	assert_int_equal(w->gets, 0);
 	add_call(w, 1, T0 + 4000);
 	assert_int_equal(seen_of(w, &bland_adapter, 10, 1), SEEN_AMBIGUOUS);
+	/* Made before its claim, by a clock that is behind. */
+	add_call(w, 4, T0 - 100000);
+	assert_int_equal(seen_of(w, &bland_adapter, 10, 4), SEEN_CALL);
 }
 
 /* As long as one could be the call, it is not absent. */
