@@ -7,6 +7,7 @@
 #include "common/accounts.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,8 @@ static const struct {
 	{"bland", "from_number", CONFIG_KEY_BLAND_NUMBER, false},
 	{"bland", "webhook_secret", CONFIG_KEY_BLAND_WEBHOOK_SECRET, true},
 	{"convoso", "webhook_secret", CONFIG_KEY_CONVOSO_WEBHOOK_SECRET, true},
+	{"convoso", "fields", CONFIG_KEY_CONVOSO_FIELDS, false},
+	{"convoso", "time_zone", CONFIG_KEY_CONVOSO_TIME_ZONE, false},
 	{"classifier", "webhook_secret", CONFIG_KEY_CLASSIFIER_WEBHOOK_SECRET, true},
 	{"generic", "webhook_secret", CONFIG_KEY_GENERIC_WEBHOOK_SECRET, true},
 };
@@ -64,7 +67,8 @@ static const struct {
 /* What an account of the database takes from the environment if it has none of its own. */
 static bool is_shared_setting(const char *setting)
 {
-	return strcmp(setting, "base_url") == 0 || strcmp(setting, "webhook_auth") == 0;
+	return strcmp(setting, "base_url") == 0 || strcmp(setting, "webhook_auth") == 0 ||
+	       strcmp(setting, "time_zone") == 0;
 }
 
 /* ---- Records ---- */
@@ -107,17 +111,30 @@ static bool add_environment(const struct config *cfg, json_t *records)
 	return true;
 }
 
-/* Members of `from` as strings into `settings`; what is neither text nor number is left out. */
+static bool add_setting(json_t *settings, const char *key, const json_t *value)
+{
+	char number[64];
+	const char *text = json_path_scalar(value, "", number, sizeof(number));
+
+	return !text || json_object_set_new(settings, key, json_string(text)) == 0;
+}
+
+/* Members of `from` as strings into `settings`, those of an object among them as "key.member"; what
+ * is neither text nor number is left out. */
 static bool add_settings(json_t *settings, const json_t *from)
 {
-	const char *key;
-	json_t *value;
-	char number[64];
+	const char *key, *member;
+	json_t *value, *part;
+	char name[256];
 
 	json_object_foreach ((json_t *)from, key, value) {
-		const char *text = json_path_scalar(value, "", number, sizeof(number));
-		if (text && json_object_set_new(settings, key, json_string(text)) != 0)
+		if (!add_setting(settings, key, value))
 			return false;
+		json_object_foreach (value, member, part) {
+			int n = snprintf(name, sizeof(name), "%s.%s", key, member);
+			if (n < (int)sizeof(name) && !add_setting(settings, name, part))
+				return false;
+		}
 	}
 	return true;
 }

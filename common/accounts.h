@@ -8,11 +8,11 @@
  * webhook_token*; vapi: api_key* base_url assistant_id phone_number_id webhook_secret*
  * webhook_auth; twilio: account_sid auth_token* base_url from_number twiml_url; bland: api_key*
  * base_url from_number webhook_secret* and one of pathway_id (with pathway_version, if any),
- * agent_id, persona_id, task; convoso, classifier, generic: webhook_secret*; every one also
- * webhook_url (public URL of its webhook without a token, made from PUBLIC_WEBHOOK_URL; absent
- * without). base_url has no slash at its end; an account of the database without one has the
- * environment's or the default. A process knows only what it may read (tbl/config.h): the webhook
- * no API keys.
+ * agent_id, persona_id, task; convoso: webhook_secret* fields time_zone (of the webhook);
+ * classifier, generic: webhook_secret*; every one also webhook_url (public URL of its webhook
+ * without a token, made from PUBLIC_WEBHOOK_URL; absent without). base_url has no slash at its end;
+ * an account of the database without one has the environment's or the default. A process knows only
+ * what it may read (tbl/config.h): the webhook no API keys.
  */
 #ifndef CARILLON_ACCOUNTS_H
 #define CARILLON_ACCOUNTS_H

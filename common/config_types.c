@@ -316,6 +316,53 @@ static bool check_word(const struct config_row *row, const char *text, int64_t *
 		      "has other characters; set letters, digits, dot, underscore, hyphen");
 }
 
+/* "phone_number=Phone,status=Disposition": our names of a Convoso event's parts, and theirs. */
+static bool check_fields(const struct config_row *row, const char *text, int64_t *ret_num,
+			 struct buf *error)
+{
+	static const char *const names[] = {
+#define CONVOSO_FIELD(NAME, name, key, description) name,
+#include "common/tbl/convoso_field.h"
+#undef CONVOSO_FIELD
+	};
+	unsigned seen = 0;
+
+	(void)ret_num;
+	for (const char *p = text + strspn(text, ", "); *p; p += strspn(p, ", ")) {
+		size_t n = strcspn(p, ", "), equals = strcspn(p, "=");
+		size_t i = 0;
+		while (i < sizeof(names) / sizeof(names[0]) &&
+		       (strlen(names[i]) != equals || memcmp(p, names[i], equals) != 0))
+			i++;
+		if (equals + 1 >= n)
+			return refuse(row, text, error,
+				      "is no mapping; set field=key, separated by commas");
+		if (i == sizeof(names) / sizeof(names[0]))
+			return refuse(row, text, error,
+				      "maps %.*s, which is no field; they are listed in the README",
+				      (int)(equals < 40 ? equals : 40), p);
+		if (seen & (1u << i))
+			return refuse(row, text, error, "maps %s twice; set one key", names[i]);
+		seen |= 1u << i;
+		p += n;
+	}
+	return seen != 0 || refuse(row, text, error, "is an empty mapping; set field=key");
+}
+
+/* PostgreSQL knows which zones there are; here it only has to look like one. */
+static bool check_zone(const struct config_row *row, const char *text, int64_t *ret_num,
+		       struct buf *error)
+{
+	(void)ret_num;
+	for (const char *p = text; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("/_+-", *p))
+			return refuse(row, text, error,
+				      "is no time zone; set one like America/New_York");
+	}
+	return isalpha((unsigned char)*text) ||
+	       refuse(row, text, error, "is no time zone; set one like America/New_York");
+}
+
 bool config_word_in(const char *list, char separator, const char *word, size_t n)
 {
 	const char separators[] = {separator, ' ', '\0'};
@@ -368,6 +415,7 @@ static check_fn *const checks[CONFIG_TYPE_COUNT] = {
 	[CONFIG_TYPE_PATH] = check_path,	 [CONFIG_TYPE_PHONE] = check_phone,
 	[CONFIG_TYPE_WHSEC] = check_whsec,	 [CONFIG_TYPE_WORD] = check_word,
 	[CONFIG_TYPE_ENUM] = check_enum,	 [CONFIG_TYPE_LIST] = check_list,
+	[CONFIG_TYPE_FIELDS] = check_fields,	 [CONFIG_TYPE_ZONE] = check_zone,
 };
 
 bool config_check(const struct config_row *row, const char *text, int64_t *ret_num,

@@ -223,6 +223,7 @@ static void decide(struct reconciler *r, struct finding *f)
 	};
 
 	found_call_init(&call);
+	found_call_words(&call, reference_rules(r->o.reference), f->check.tenant);
 	if (s.seen == SEEN_CALL && ad && ad->read_row(f->target.row, &call))
 		s.call = &call;
 	else if (s.seen == SEEN_CALL)

@@ -74,6 +74,31 @@ static bool wait_for_schema(struct recorder *r, struct recorder_item *item, int3
 	return true;
 }
 
+/* Of each the word and a space. */
+static const char outside_dialers[] =
+#define OUTSIDE_DIALER(provider) provider " "
+#include "common/tbl/outside_dialer.h"
+#undef OUTSIDE_DIALER
+	;
+
+static bool is_from_outside(const struct msg *m)
+{
+	const char *provider = m->type == MSG_REDIAL_UPDATE ? m->redial.provider : NULL;
+	size_t n = provider ? strlen(provider) : 0;
+
+	for (const char *p = outside_dialers; n > 0 && *p; p += strcspn(p, " ") + 1) {
+		if (strcspn(p, " ") == n && memcmp(p, provider, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void add_message(struct recorder_batch *b, const struct msg *m)
+{
+	b->from_outside |= is_from_outside(m);
+	recorder_rows_add_message(&b->inbox, m, &b->body);
+}
+
 /* False: the batch ends before this message. */
 static bool add_item(struct recorder *r, struct recorder_item *item)
 {
@@ -97,7 +122,7 @@ static bool add_item(struct recorder *r, struct recorder_item *item)
 		break;
 	}
 	if (m.type != MSG_DISPATCH_RESULT)
-		recorder_rows_add_message(&b->inbox, &m, &b->body);
+		add_message(b, &m);
 	else if (uuid_valid(m.result.job_id))
 		result_batch_add(&b->results, &m.result);
 	else
@@ -160,6 +185,7 @@ static void forget_rows(struct recorder *r)
 	recorder_rows_clear(&b->offsets);
 	recorder_rows_clear(&b->letters);
 	recorder_rows_clear(&b->inbox);
+	b->from_outside = false;
 	result_batch_clear(&b->results);
 	for (size_t i = 0; i < r->positions_count; i++)
 		r->positions[i].batch_end = -1;
@@ -209,6 +235,10 @@ static bool send_batch(struct recorder *r)
 	}
 	if (b->inbox.n > 0)
 		add_stmt(r, CONSUMER_INBOX_INSERT, INBOX_COLUMNS, inbox);
+	if (b->from_outside || b->revisits)
+		add_stmt(r, CONSUMER_OUTSIDE_CALLS, 4,
+			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
+					       b->revisits ? "t" : "f", outside_dialers});
 	if (has_results || b->inbox.n > 0 || b->revisits || b->probe) {
 		add_stmt(r, CONSUMER_INBOX_RESOLVE, 5,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],

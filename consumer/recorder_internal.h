@@ -139,6 +139,7 @@ struct recorder_batch {
 	size_t proofs_count; /* of those in it */
 	int64_t begun_ms;
 	struct recorder_rows offsets, letters, inbox;
+	bool from_outside; /* the inbox has messages of a dialer of its own */
 	struct result_batch results;
 	struct buf body;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One batch reads both tables, so that accounts and rules are of one moment. A read that is under
- * way when the next is asked for is followed by one more: what changed after its snapshot must not
- * wait.
+ * One batch reads all tables, so that accounts, rules and words are of one moment. A read that is
+ * under way when the next is asked for is followed by one more: what changed after its snapshot
+ * must not wait.
  */
 #include "consumer/reference.h"
 
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/rules/words.h"
 #include "common/seal.h"
 #include "consumer_sql.h"
 
@@ -77,7 +78,20 @@ static void take_rules(struct reference *r, const PGresult *rows)
 	}
 	if (n > RULES_MAX)
 		log_error("rules.too_many", LOG_INT("rules", n), LOG_INT("used", RULES_MAX));
-	rule_set_sort(&r->rules);
+}
+
+static void take_words(struct reference *r, const PGresult *rows)
+{
+	int tenant = pg_col(rows, "tenant"), provider = pg_col(rows, "provider");
+	int word = pg_col(rows, "word"), outcome = pg_col(rows, "outcome");
+	int n = PQntuples(rows);
+
+	r->rules.words_count = 0;
+	for (int i = 0; i < n; i++)
+		rule_set_add_word(&r->rules, pg_text(rows, i, tenant), pg_text(rows, i, provider),
+				  pg_text(rows, i, word), pg_text(rows, i, outcome));
+	if (n > WORDS_MAX)
+		log_error("words.too_many", LOG_INT("words", n), LOG_INT("used", WORDS_MAX));
 }
 
 static void on_read(void *arg, const struct pg_batch_result *b)
@@ -88,6 +102,8 @@ static void on_read(void *arg, const struct pg_batch_result *b)
 	if (b->error.status == PG_OK) {
 		take_accounts(r, b->res[0]);
 		take_rules(r, b->res[1]);
+		take_words(r, b->res[2]);
+		rule_set_sort(&r->rules);
 	} else if (b->error.status == PG_ERROR) {
 		log_error("reference.not_read", LOG_STR("error", b->error.message));
 	}
@@ -103,6 +119,7 @@ void reference_refresh(struct reference *r)
 	r->reading = true;
 	pg_add(r->pg, CONSUMER_ACCOUNTS, 0, NULL);
 	pg_add(r->pg, CONSUMER_OUTCOME_RULES, 0, NULL);
+	pg_add(r->pg, CONSUMER_OUTCOME_WORDS, 0, NULL);
 	pg_commit(r->pg);
 }
 
@@ -130,8 +147,8 @@ struct reference *reference_new(struct ev_loop *loop, struct pg *pg, const struc
 	r->cfg = cfg;
 	r->has_key = key && seal_key_parse(key, r->key) == 0;
 	buf_init(&r->told, PROBLEMS_MAX_BYTES);
-	r->rules.rules = calloc(RULES_MAX, sizeof(*r->rules.rules));
-	if (!r->rules.rules) {
+	if (!rule_set_init(&r->rules)) {
+		rule_set_release(&r->rules);
 		free(r);
 		return NULL;
 	}
@@ -148,7 +165,7 @@ void reference_free(struct reference *r)
 	ev_timer_stop(r->loop, &r->timer);
 	account_set_free(r->accounts);
 	buf_release(&r->told);
-	free(r->rules.rules);
+	rule_set_release(&r->rules);
 	explicit_bzero(r->key, sizeof(r->key));
 	free(r);
 }

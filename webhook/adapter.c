@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #include "common/json.h"
+#include "common/rules/words.h"
+#include "webhook/snapshot.h"
 
 #define TIME_MS_FROM 100000000000 /* in seconds the year 5138, in milliseconds 1973 */
 #define YEAR_2000_MS INT64_C(946684800000)
@@ -18,6 +20,7 @@
 #define URL_BYTES_MAX 2048
 
 static const struct webhook_adapter *const adapters[] = {
+	&webhook_convoso,
 	&webhook_omni,
 	&webhook_vapi,
 	&webhook_bland,
@@ -158,7 +161,8 @@ void webhook_event_lead(struct webhook_event *e, const json_t *j, const char *pa
 {
 	if (!webhook_id(j, path, e->lead_id, sizeof(e->lead_id)))
 		return;
-	if (strspn(e->lead_id, "0123456789") == strlen(e->lead_id))
+	size_t digits = strspn(e->lead_id, "0123456789");
+	if (digits == strlen(e->lead_id) && digits <= WEBHOOK_OWN_LEAD_ID_DIGITS)
 		e->event.lead_id = e->lead_id;
 }
 
@@ -168,13 +172,31 @@ void webhook_event_phone(struct webhook_event *e, const char *text)
 		e->event.phone = e->phone;
 }
 
+static const struct rule_set *rules_of(const struct webhook_event *e)
+{
+	return e->snapshot ? &e->snapshot->rules : NULL;
+}
+
 void webhook_event_outcome(struct webhook_event *e, const char *text)
 {
 	if (e->event.outcome || !text)
 		return;
-	outcome_normalize(text, e->outcome);
+	word_outcome(rules_of(e), e->event.tenant, e->event.provider, WORD_SAID, text, e->outcome);
 	if (*e->outcome)
 		e->event.outcome = e->outcome;
+}
+
+void webhook_event_status(struct webhook_event *e, const char *text, bool decided_only)
+{
+	struct word_meaning meaning;
+
+	if (e->event.outcome || !word_find(rules_of(e), e->event.tenant, e->event.provider,
+					   WORD_STATUS, text, &meaning))
+		return;
+	if (decided_only && !meaning.decided)
+		return;
+	outcome_normalize(meaning.outcome, e->outcome);
+	e->event.outcome = e->outcome;
 }
 
 void webhook_event_ended_reason(struct webhook_event *e, const char *text)

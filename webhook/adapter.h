@@ -24,6 +24,8 @@
 #define WEBHOOK_BODY_BYTES_MAX (1u << 20)
 
 /* A callback as it came. */
+struct snapshot; /* webhook/snapshot.h */
+
 struct webhook_request {
 	const char *body;
 	size_t body_bytes;
@@ -50,12 +52,17 @@ enum webhook_reading {
 #define WEBHOOK_EVENT_ID_BYTES 160
 #define WEBHOOK_CALL_ID_BYTES 129
 #define WEBHOOK_REASON_BYTES 129
-#define WEBHOOK_LEAD_ID_BYTES 19
+#define WEBHOOK_LEAD_ID_BYTES 65
+#define WEBHOOK_OWN_LEAD_ID_DIGITS 18
 
 /* An event and the memory its texts live in; it must stay where it is. */
 struct webhook_event {
 	struct msg_call_event event;
+	/* By which words are understood and local times read; NULL: as built in, and not at all. */
+	const struct snapshot *snapshot;
 	json_t *json;
+	/* Of the person, where the provider tells; they live in `json`. */
+	const char *list_id, *first_name, *last_name, *state;
 	char event_id[WEBHOOK_EVENT_ID_BYTES];
 	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES];
@@ -71,12 +78,15 @@ struct webhook_adapter {
 	/* `ret` comes from webhook_event_init(). */
 	enum webhook_reading (*normalize)(const struct account *a, const struct webhook_request *r,
 					  struct webhook_event *ret, struct buf *error);
+	/* Its dialer looks for {"success":true} in an answer, whatever the status is. */
+	bool answers_success;
 };
 
 /* NULL for a provider without one. */
 const struct webhook_adapter *webhook_adapter_find(const char *provider);
 
 extern const struct webhook_adapter webhook_bland;
+extern const struct webhook_adapter webhook_convoso;
 extern const struct webhook_adapter webhook_omni;
 extern const struct webhook_adapter webhook_vapi;
 
@@ -110,8 +120,12 @@ int64_t webhook_time(const json_t *j, const char *path);
 void webhook_event_job(struct webhook_event *e, const char *text);
 void webhook_event_lead(struct webhook_event *e, const json_t *j, const char *path);
 void webhook_event_phone(struct webhook_event *e, const char *text);
-/* Takes the first one that is a word. */
+/* The outcome: what an agent said, or the adapter says itself. Takes the first one that is a word.
+ */
 void webhook_event_outcome(struct webhook_event *e, const char *text);
+/* The same of the provider's own word for an end, if that means one; with `decided_only`, if no
+ * later event can know better. */
+void webhook_event_status(struct webhook_event *e, const char *text, bool decided_only);
 void webhook_event_ended_reason(struct webhook_event *e, const char *text);
 /* Never later than the receipt, whatever the provider's clock says. */
 void webhook_event_occurred(struct webhook_event *e, int64_t at);

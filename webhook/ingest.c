@@ -192,15 +192,18 @@ static enum published publish(struct ingest *g, struct pending *p, const struct 
 
 /* The event and what the rules make of it: one to three messages. */
 static enum published publish_all(struct ingest *g, struct pending *p,
-				  const struct msg_call_event *e, const struct rule_set *rules,
-				  const char *traceparent)
+				  const struct webhook_event *e, const char *traceparent)
 {
 	struct rule_decision d;
-	struct msg m = {.type = MSG_CALL_EVENT, .event = *e};
+	struct msg m = {.type = MSG_CALL_EVENT, .event = e->event};
 	enum published done = publish(g, p, &m, traceparent);
 
-	rules_decide(rules, e, &d);
+	rules_decide(&e->snapshot->rules, &e->event, &d);
 	if (done == PUBLISHED && d.has_redial) {
+		d.redial.list_id = e->list_id;
+		d.redial.first_name = e->first_name;
+		d.redial.last_name = e->last_name;
+		d.redial.state = e->state;
 		m = (struct msg){.type = MSG_REDIAL_UPDATE, .redial = d.redial};
 		done = publish(g, p, &m, traceparent);
 	}
@@ -245,7 +248,7 @@ static void refuse_unreadable(const struct passage *t, const char *reason)
 	pending_end(g, p);
 }
 
-static void publish_event(const struct passage *t, const struct msg_call_event *e)
+static void publish_event(const struct passage *t, const struct webhook_event *e)
 {
 	struct ingest *g = t->g;
 	const char *traceparent = t->request->header(t->request->header_arg, "traceparent");
@@ -255,11 +258,15 @@ static void publish_event(const struct passage *t, const struct msg_call_event *
 		g->o.answer(g->o.arg, t->exchange, &not_stored);
 		return;
 	}
-	pending_remember(p, e);
-	p->success = (struct ingest_answer){.status = 202, .event_id = p->event_id};
-	switch (publish_all(g, p, e, &t->snapshot->rules, traceparent)) {
+	pending_remember(p, &e->event);
+	p->success = (struct ingest_answer){
+		.status = 202,
+		.event_id = p->event_id,
+		.says_success = t->adapter->answers_success,
+	};
+	switch (publish_all(g, p, e, traceparent)) {
 	case PUBLISHED:
-		metric_add(METRIC_WEBHOOK_EVENTS, event_type_text(e->type), 1);
+		metric_add(METRIC_WEBHOOK_EVENTS, event_type_text(e->event.type), 1);
 		break;
 	case NOT_TAKEN:
 		pending_fail(g, p, "Kafka's queue is full");
@@ -278,13 +285,16 @@ static void read_event(const struct passage *t)
 
 	buf_init(&error, ERROR_BYTES);
 	webhook_event_init(&e, t->account, t->request);
+	e.snapshot = t->snapshot;
 	switch (t->adapter->normalize(t->account, t->request, &e, &error)) {
 	case READING_EVENT:
-		publish_event(t, &e.event);
+		publish_event(t, &e);
 		break;
 	case READING_UNUSED:
 		metric_add(METRIC_WEBHOOK_EVENTS, "unused", 1);
-		answer(t->g, t->exchange, 202, NULL);
+		t->g->o.answer(t->g->o.arg, t->exchange,
+			       &(struct ingest_answer){
+				       .status = 202, .says_success = t->adapter->answers_success});
 		break;
 	case READING_BAD:
 		refuse_unreadable(t, error.data);

@@ -29,6 +29,7 @@ struct ingest_answer {
 	unsigned status;
 	const char *event_id; /* of a 202 that published something; else NULL */
 	const char *detail;   /* for people, when it is no 202 */
+	bool says_success;    /* a 202 that the dialer reads as {"success":true} */
 };
 
 struct ingest_options {

@@ -44,18 +44,31 @@ static void handle_old_vapi(void *arg, struct http_exchange *x)
 	take(arg, x, "vapi", "vapi", NULL);
 }
 
-static void respond_accepted(struct http_exchange *x, const char *event_id)
+/* Asks for plain text, and not for JSON beside it. */
+static bool wants_plain(const struct http_exchange *x)
 {
-	static const char ignored[] = "{\"status\":\"ignored\"}";
+	const char *accept = http_header(x, "accept");
+
+	return accept && strcasestr(accept, "text/plain") && !strcasestr(accept, "json");
+}
+
+static void respond_accepted(struct http_exchange *x, const struct ingest_answer *a)
+{
+	static const char plain[] = "success\n";
 	struct buf body;
 
-	if (!event_id) {
-		http_respond(x, 202, "application/json", ignored, sizeof(ignored) - 1);
+	if (a->says_success && wants_plain(x)) {
+		http_respond(x, 202, "text/plain", plain, sizeof(plain) - 1);
 		return;
 	}
 	buf_init(&body, 4096);
-	buf_adds(&body, "{\"status\":\"accepted\",\"event_id\":");
-	buf_add_json_string(&body, event_id, strlen(event_id));
+	buf_addf(&body, "{\"status\":\"%s\"", a->event_id ? "accepted" : "ignored");
+	if (a->event_id) {
+		buf_adds(&body, ",\"event_id\":");
+		buf_add_json_string(&body, a->event_id, strlen(a->event_id));
+	}
+	if (a->says_success)
+		buf_adds(&body, ",\"success\":true");
 	buf_addc(&body, '}');
 	http_respond(x, 202, "application/json", body.data, body.len);
 	buf_release(&body);
@@ -68,7 +81,7 @@ void webhook_respond(void *arg, void *exchange, const struct ingest_answer *a)
 
 	(void)arg;
 	if (a->status == 202) {
-		respond_accepted(x, a->event_id);
+		respond_accepted(x, a);
 		return;
 	}
 	if (a->status == 503) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file holds {"accounts":[...],"rules":[...]}, sealed. It is written beside its place, forced
- * to disk and renamed: whoever starts next finds the old one or the new one, never half of one.
+ * The file holds {"accounts":[...],"rules":[...],"words":[...],"zones":[...]}, sealed. It is
+ * written beside its place, forced to disk and renamed: whoever starts next finds the old one or
+ * the new one, never half of one.
  */
 #include "webhook/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 
 #include "common/json.h"
 #include "common/pg.h"
+#include "common/rules/words.h"
 #include "common/seal.h"
 
 #define SEAL_CONTEXT "webhook-snapshot"
@@ -25,9 +28,8 @@ static struct snapshot *snapshot_new(void)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 
-	if (s)
-		s->rules.rules = calloc(RULES_MAX, sizeof(*s->rules.rules));
-	if (s && !s->rules.rules) {
+	if (s && !rule_set_init(&s->rules)) {
+		rule_set_release(&s->rules);
 		free(s);
 		return NULL;
 	}
@@ -40,7 +42,7 @@ void snapshot_free(struct snapshot *s)
 		return;
 	account_set_free(s->environment);
 	account_set_free(s->accounts);
-	free(s->rules.rules);
+	rule_set_release(&s->rules);
 	free(s);
 }
 
@@ -93,23 +95,59 @@ static void take_rules(struct rule_set *rules, const PGresult *rows, struct buf 
 	if (left_out > 0)
 		buf_addf(problems, "outcome rules: %d can't be used; at most %d are taken\n",
 			 left_out, RULES_MAX);
-	rule_set_sort(rules);
 }
 
-struct snapshot *snapshot_of_rows(const struct config *cfg, const PGresult *accounts,
-				  const PGresult *rules, const unsigned char *seal_key,
-				  struct buf *problems)
+static void take_words(struct rule_set *rules, const PGresult *rows, struct buf *problems)
+{
+	int tenant = pg_col(rows, "tenant"), provider = pg_col(rows, "provider");
+	int word = pg_col(rows, "word"), outcome = pg_col(rows, "outcome");
+	int left_out = 0;
+
+	for (int i = 0; i < PQntuples(rows); i++)
+		left_out += !rule_set_add_word(rules, pg_text(rows, i, tenant),
+					       pg_text(rows, i, provider), pg_text(rows, i, word),
+					       pg_text(rows, i, outcome));
+	if (left_out > 0)
+		buf_addf(problems, "outcome words: %d can't be used; at most %d are taken\n",
+			 left_out, WORDS_MAX);
+}
+
+/* A zone that PostgreSQL doesn't know has no rows: its times would be taken for those of receipt.
+ */
+static void take_zones(struct snapshot *s, const PGresult *rows, struct buf *problems)
+{
+	int name = pg_col(rows, "name"), from = pg_col(rows, "from_ms");
+	int offset = pg_col(rows, "offset_s"), left_out = 0;
+
+	for (int i = 0; i < PQntuples(rows); i++)
+		left_out += !zones_add(&s->zones, pg_text(rows, i, name), pg_int(rows, i, from),
+				       pg_int(rows, i, offset));
+	if (left_out > 0)
+		buf_addf(problems, "time zones: %d changes of clocks can't be used\n", left_out);
+	for (size_t i = 0; i < account_count(s->accounts); i++) {
+		const struct account *a = account_at(s->accounts, i);
+		const char *zone = account_setting(a, "time_zone");
+		if (zone && !zones_know(&s->zones, zone))
+			buf_addf(problems, "account %s: %s is no time zone\n", a->name, zone);
+	}
+}
+
+struct snapshot *snapshot_of_rows(const struct config *cfg, const struct snapshot_rows *rows,
+				  const unsigned char *seal_key, struct buf *problems)
 {
 	struct snapshot *s = snapshot_new();
 
 	if (!s)
 		return NULL;
-	s->accounts = account_set_new(cfg, accounts, seal_key, problems);
+	s->accounts = account_set_new(cfg, rows->accounts, seal_key, problems);
 	if (!s->accounts) {
 		snapshot_free(s);
 		return NULL;
 	}
-	take_rules(&s->rules, rules, problems);
+	take_rules(&s->rules, rows->rules, problems);
+	take_words(&s->rules, rows->words, problems);
+	rule_set_sort(&s->rules);
+	take_zones(s, rows->zones, problems);
 	return s;
 }
 
@@ -121,13 +159,10 @@ static void write_text(struct buf *b, const char *name, const char *text)
 	buf_add_json_string(b, text, strlen(text));
 }
 
-static void write_json(const struct snapshot *s, struct buf *b)
+static void write_rules(const struct rule_set *rules, struct buf *b)
 {
-	buf_adds(b, "{\"accounts\":");
-	account_set_write(s->accounts, b);
-	buf_adds(b, ",\"rules\":[");
-	for (size_t i = 0; i < s->rules.n; i++) {
-		const struct outcome_rule *r = &s->rules.rules[i];
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct outcome_rule *r = &rules->rules[i];
 		buf_adds(b, i > 0 ? ",{" : "{");
 		write_text(b, "tenant", r->tenant);
 		buf_addc(b, ',');
@@ -138,6 +173,45 @@ static void write_json(const struct snapshot *s, struct buf *b)
 		write_text(b, "next_stage", r->next_stage);
 		buf_addc(b, '}');
 	}
+}
+
+static void write_words(const struct rule_set *rules, struct buf *b)
+{
+	for (size_t i = 0; i < rules->words_count; i++) {
+		const struct outcome_word *w = &rules->words[i];
+		buf_adds(b, i > 0 ? ",{" : "{");
+		write_text(b, "tenant", w->tenant);
+		buf_addc(b, ',');
+		write_text(b, "provider", w->provider);
+		buf_addc(b, ',');
+		write_text(b, "word", w->word);
+		buf_addc(b, ',');
+		write_text(b, "outcome", w->outcome);
+		buf_addc(b, '}');
+	}
+}
+
+static void write_zones(const struct zones *zones, struct buf *b)
+{
+	for (size_t i = 0; i < zones->n; i++) {
+		const struct zone_offset *z = &zones->offsets[i];
+		buf_adds(b, i > 0 ? ",{" : "{");
+		write_text(b, "name", z->name);
+		buf_addf(b, ",\"from_ms\":%" PRId64 ",\"offset_s\":%" PRId64 "}", z->from_ms,
+			 z->offset_s);
+	}
+}
+
+static void write_json(const struct snapshot *s, struct buf *b)
+{
+	buf_adds(b, "{\"accounts\":");
+	account_set_write(s->accounts, b);
+	buf_adds(b, ",\"rules\":[");
+	write_rules(&s->rules, b);
+	buf_adds(b, "],\"words\":[");
+	write_words(&s->rules, b);
+	buf_adds(b, "],\"zones\":[");
+	write_zones(&s->zones, b);
 	buf_adds(b, "]}");
 }
 
@@ -153,7 +227,36 @@ static bool read_rules(struct rule_set *rules, const json_t *rows)
 			      json_string_value(json_path(row, "next_stage"))))
 			return false;
 	}
-	rule_set_sort(rules);
+	return json_is_array(rows);
+}
+
+static bool read_words(struct rule_set *rules, const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		if (!rule_set_add_word(rules, json_string_value(json_path(row, "tenant")),
+				       json_string_value(json_path(row, "provider")),
+				       json_string_value(json_path(row, "word")),
+				       json_string_value(json_path(row, "outcome"))))
+			return false;
+	}
+	return json_is_array(rows);
+}
+
+static bool read_zones(struct zones *zones, const json_t *rows)
+{
+	const json_t *row;
+	int64_t from_ms, offset_s;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		if (!json_path_int(row, "from_ms", &from_ms) ||
+		    !json_path_int(row, "offset_s", &offset_s) ||
+		    !zones_add(zones, json_path_text(row, "name"), from_ms, offset_s))
+			return false;
+	}
 	return json_is_array(rows);
 }
 
@@ -171,10 +274,13 @@ static bool read_json(struct snapshot *s, const struct buf *plain, struct buf *e
 	buf_release(&accounts);
 	if (!s->accounts)
 		return false;
-	if (!read_rules(&s->rules, json_path(j, "rules"))) {
+	if (!read_rules(&s->rules, json_path(j, "rules")) ||
+	    !read_words(&s->rules, json_path(j, "words")) ||
+	    !read_zones(&s->zones, json_path(j, "zones"))) {
 		buf_adds(error, "no snapshot of rules");
 		return false;
 	}
+	rule_set_sort(&s->rules);
 	return true;
 }
 

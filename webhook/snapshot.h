@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Accounts and outcome rules of one moment: all that the webhook needs of PostgreSQL. Immutable; a
- * change makes a new one. It can be kept in a file, sealed as a whole, for a start while PostgreSQL
- * is down.
+ * Accounts, outcome rules and zones of one moment: all that the webhook needs of PostgreSQL.
+ * Immutable; a change makes a new one. It can be kept in a file, sealed as a whole, for a start
+ * while PostgreSQL is down.
  */
 #ifndef CARILLON_WEBHOOK_SNAPSHOT_H
 #define CARILLON_WEBHOOK_SNAPSHOT_H
@@ -13,20 +13,25 @@
 #include "common/buf.h"
 #include "common/config.h"
 #include "common/rules/rules.h"
+#include "webhook/zones.h"
 
 struct snapshot {
 	struct account_set *environment; /* wins over `accounts`; NULL when these hold it already */
 	struct account_set *accounts;
 	struct rule_set rules;
+	struct zones zones; /* those of the accounts */
+};
+
+/* Of the statements of their names. */
+struct snapshot_rows {
+	const PGresult *accounts, *rules, *words, *zones;
 };
 
 /*
- * From the rows of common/sql/accounts.sql and webhook/sql/outcome_rules.sql. `seal_key` may be
- * NULL. What is odd goes to `problems`, a line each. NULL only without memory.
+ * `seal_key` may be NULL. What is odd goes to `problems`, a line each. NULL only without memory.
  */
-struct snapshot *snapshot_of_rows(const struct config *cfg, const PGresult *accounts,
-				  const PGresult *rules, const unsigned char *seal_key,
-				  struct buf *problems);
+struct snapshot *snapshot_of_rows(const struct config *cfg, const struct snapshot_rows *rows,
+				  const unsigned char *seal_key, struct buf *problems);
 /* Takes NULL. */
 void snapshot_free(struct snapshot *s);
 

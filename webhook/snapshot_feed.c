@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One batch reads both tables, so that accounts and rules are of one moment. Most reads find what
+ * One batch reads all tables, so that accounts and rules are of one moment. Most reads find what
  * the last one found; a digest of the rows tells, and nothing else is done then.
  */
 #include "webhook/snapshot_feed.h"
@@ -68,7 +68,7 @@ static void load(struct snapshot_feed *f)
 
 /* ---- Reading ---- */
 
-/* Digest of all values of both results. */
+/* Digest of all values of all results. */
 static bool digest_rows(PGresult *const *res, size_t n, unsigned char ret[SHA256_BYTES])
 {
 	/* Not zeros, so that no rows at all differ from what was never read. */
@@ -105,8 +105,8 @@ static void take(struct snapshot_feed *f, const struct pg_batch_result *b)
 	if (f->current && sign_equal(digest, f->digest, sizeof(digest)))
 		return;
 	buf_init(&problems, PROBLEMS_BYTES_MAX);
-	struct snapshot *s = snapshot_of_rows(f->cfg, b->res[0], b->res[1],
-					      f->has_key ? f->key : NULL, &problems);
+	const struct snapshot_rows rows = {b->res[0], b->res[1], b->res[2], b->res[3]};
+	struct snapshot *s = snapshot_of_rows(f->cfg, &rows, f->has_key ? f->key : NULL, &problems);
 	if (problems.len > 0)
 		log_warn("accounts.problems", LOG_STR("problems", problems.data));
 	buf_release(&problems);
@@ -118,7 +118,7 @@ static void take(struct snapshot_feed *f, const struct pg_batch_result *b)
 	f->current = s;
 	memcpy(f->digest, digest, sizeof(digest));
 	log_info("snapshot.read", LOG_INT("accounts", account_count(s->accounts)),
-		 LOG_INT("rules", s->rules.n));
+		 LOG_INT("rules", s->rules.n), LOG_INT("words", s->rules.words_count));
 	save(f);
 }
 
@@ -167,6 +167,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	f->last_read_at = clock_boot_ms(f->clock);
 	pg_add(f->pg, WEBHOOK_ACCOUNTS, 0, NULL);
 	pg_add(f->pg, WEBHOOK_OUTCOME_RULES, 0, NULL);
+	pg_add(f->pg, WEBHOOK_OUTCOME_WORDS, 0, NULL);
+	pg_add(f->pg, WEBHOOK_ZONES, 1,
+	       (const char *const[]){config_str(f->cfg, CONFIG_KEY_CONVOSO_TIME_ZONE)});
 	pg_commit(f->pg);
 }
 

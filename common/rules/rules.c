@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/rules/words.h"
+
 /* ---- Rules ---- */
 
 static int compare(const char *tenant_a, const char *outcome_a, const char *tenant_b,
@@ -26,10 +28,28 @@ static int compare_rules(const void *a, const void *b)
 	return compare(x->tenant, x->outcome, y->tenant, y->outcome);
 }
 
+bool rule_set_init(struct rule_set *rules)
+{
+	*rules = (struct rule_set){
+		.rules = calloc(RULES_MAX, sizeof(*rules->rules)),
+		.words = calloc(WORDS_MAX, sizeof(*rules->words)),
+	};
+	return rules->rules && rules->words;
+}
+
+void rule_set_release(struct rule_set *rules)
+{
+	free(rules->rules);
+	free(rules->words);
+	*rules = (struct rule_set){0};
+}
+
 void rule_set_sort(struct rule_set *rules)
 {
 	if (rules->n > 1)
 		qsort(rules->rules, rules->n, sizeof(*rules->rules), compare_rules);
+	if (rules->words_count > 1)
+		qsort(rules->words, rules->words_count, sizeof(*rules->words), word_compare);
 }
 
 static const struct outcome_rule *find_exact(const struct rule_set *rules, const char *tenant,
@@ -127,23 +147,5 @@ void rules_decide(const struct rule_set *rules, const struct msg_call_event *e,
 
 void outcome_normalize(const char *text, char ret_outcome[RULES_OUTCOME_BYTES])
 {
-	size_t n = 0;
-	bool gap = false;
-
-	for (const char *p = text ? text : ""; *p; p++) {
-		char c = *p;
-		if (c >= 'a' && c <= 'z')
-			c = (char)(c - 'a' + 'A');
-		if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
-			gap = n > 0;
-			continue;
-		}
-		if (n + 1 + gap >= RULES_OUTCOME_BYTES)
-			break;
-		if (gap)
-			ret_outcome[n++] = '_';
-		gap = false;
-		ret_outcome[n++] = c;
-	}
-	ret_outcome[n] = '\0';
+	word_normalize(text, ret_outcome, RULES_OUTCOME_BYTES);
 }

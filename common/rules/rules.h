@@ -25,11 +25,19 @@ struct outcome_rule {
 	char next_stage[RULES_STAGE_BYTES]; /* "" leaves the stage */
 };
 
+struct outcome_word; /* common/rules/words.h */
+
 struct rule_set {
 	struct outcome_rule *rules; /* sorted by (tenant, outcome) by rule_set_sort() */
 	size_t n;
+	struct outcome_word *words; /* sorted by rule_set_sort() too */
+	size_t words_count;
 };
 
+/* Room for RULES_MAX rules and WORDS_MAX words. False without memory. */
+bool rule_set_init(struct rule_set *rules);
+/* Takes what an init that failed left. */
+void rule_set_release(struct rule_set *rules);
 /* Once, after filling. Of two rules of the same tenant and outcome either may be found. */
 void rule_set_sort(struct rule_set *rules);
 /* The tenant's own rule, else the one for all, else NULL. `outcome` as outcome_normalize() makes
@@ -61,10 +69,7 @@ struct rule_decision {
 void rules_decide(const struct rule_set *rules, const struct msg_call_event *e,
 		  struct rule_decision *ret);
 
-/*
- * Upper-case word of an outcome: ASCII letters and digits, each run of anything else is one '_',
- * none at the ends; cut to RULES_OUTCOME_BYTES - 1. Empty if nothing is left, or for NULL.
- */
+/* word_normalize() to the length of an outcome. */
 void outcome_normalize(const char *text, char ret_outcome[RULES_OUTCOME_BYTES]);
 
 #endif

@@ -3,7 +3,7 @@
  * Every environment variable: CONFIG_ROW(NAME, type, default or NULL, min, max, flags, processes, doc)
  *
  * Types: STR, INT(unit), BOOL, URL, HOSTPORT, BROKERS, PGURL, WINDOW, HEX64, FILE, PATH, PHONE, WHSEC, WORD,
- * ENUM("a|b"), LIST("a|b"; "" takes any words). min and max bound numbers; max bounds texts in bytes (0: 4096).
+ * FIELDS, ZONE, ENUM("a|b"), LIST("a|b"; "" takes any words). min and max bound numbers; max bounds texts in bytes (0: 4096).
  * Flags: REQUIRED, SECRET (never shown), HTTPS (http:// only with ALLOW_INSECURE_PROVIDERS), NONE.
  * config.c has the defaults that depend on the process or the machine, and the checks between rows.
  */
@@ -99,5 +99,7 @@ CONFIG_ROW(BLAND_PATHWAY_ID, STR, NULL, 0, 200, NONE, CONFIG_DIALERS, "Bland: pa
 CONFIG_ROW(BLAND_NUMBER, PHONE, NULL, 0, 0, NONE, CONFIG_DIALERS, "Bland: caller number; unset: one of Bland's own")
 CONFIG_ROW(BLAND_WEBHOOK_SECRET, STR, NULL, 0, 0, SECRET, CONFIG_ALL, "Bland: secret of its webhooks")
 CONFIG_ROW(CONVOSO_WEBHOOK_SECRET, STR, NULL, 0, 0, SECRET, CONFIG_ALL, "Convoso: secret of its webhooks")
+CONFIG_ROW(CONVOSO_FIELDS, FIELDS, NULL, 0, 0, NONE, CONFIG_WEBHOOK, "Convoso: keys of its webhooks that are not the usual ones, field=key separated by commas")
+CONFIG_ROW(CONVOSO_TIME_ZONE, ZONE, "America/Los_Angeles", 0, 63, NONE, CONFIG_WEBHOOK, "Convoso: zone of its times")
 CONFIG_ROW(CLASSIFIER_WEBHOOK_SECRET, WHSEC, NULL, 0, 0, SECRET, CONFIG_ALL, "classifier: Standard Webhooks secret")
 CONFIG_ROW(GENERIC_WEBHOOK_SECRET, WHSEC, NULL, 0, 0, SECRET, CONFIG_ALL, "generic: Standard Webhooks secret")

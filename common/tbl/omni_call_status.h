@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Omni's call_status, as outcome_normalize() writes it, and the outcome it means when the agent named none: OMNI_STATUS_ROW(status, outcome). Other words are outcomes themselves. */
+/* Omni's call_status, as word_normalize() writes it, and the outcome it means when the agent named none: OMNI_STATUS_ROW(word, outcome). Other words are outcomes themselves. */
 OMNI_STATUS_ROW("COMPLETED", "HUMAN")
 OMNI_STATUS_ROW("VOICEMAIL_DETECTED", "VOICEMAIL")
 OMNI_STATUS_ROW("VOICEMAIL", "VOICEMAIL")

@@ -11,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/msg.h"
+#include "common/rules/words.h"
 
 #define URL_MAX_BYTES 4096
 #define AUTHORIZATION_MAX_BYTES 4096
@@ -344,4 +345,28 @@ void found_call_init(struct found_call *f)
 		.duration_ms = MSG_NO_INT,
 		.cost_micros = MSG_NO_INT,
 	};
+}
+
+void found_call_words(struct found_call *f, const struct rule_set *rules, const char *tenant)
+{
+	f->rules = rules;
+	f->tenant = tenant;
+}
+
+/* "Not provided" is what an agent writes that heard nothing. */
+bool found_call_said(struct found_call *f, const struct adapter *ad, const char *text)
+{
+	if (!f->outcome[0] && text && strcasecmp(text, "Not provided") != 0)
+		word_outcome(f->rules, f->tenant, ad->provider, WORD_SAID, text, f->outcome);
+	return f->outcome[0] != '\0';
+}
+
+bool found_call_status(struct found_call *f, const struct adapter *ad, const char *text)
+{
+	struct word_meaning meaning;
+
+	if (!f->outcome[0] &&
+	    word_find(f->rules, f->tenant, ad->provider, WORD_STATUS, text, &meaning))
+		outcome_normalize(meaning.outcome, f->outcome);
+	return f->outcome[0] != '\0';
 }

@@ -85,6 +85,10 @@ struct refusal_rule {
 /* A call as the provider's list or get shows it. Text pointers borrow from the JSON it was read
  * from. */
 struct found_call {
+	/* Set by those who want the words of ends understood as the database has it; see
+	 * found_call_words(). */
+	const struct rule_set *rules;
+	const char *tenant;
 	char provider_call_id[PROVIDER_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES]; /* "" where the provider doesn't echo it */
 	char phone[PHONE_BYTES];      /* "" if not told */
@@ -104,6 +108,9 @@ struct found_call {
 	int64_t cost_micros;
 };
 void found_call_init(struct found_call *f);
+/* Words of `f` are understood by these rules, of this tenant; without it as built in. Both outlive
+ * it. */
+void found_call_words(struct found_call *f, const struct rule_set *rules, const char *tenant);
 
 enum list_kind {
 	LIST_BY_TIME, /* by window; a full answer may hide rows: the window is halved */
@@ -180,6 +187,10 @@ void add_metadata(struct buf *b, const struct dial *d);
 void add_member(struct buf *b, const char *name, const char *value, bool first);
 /* Base URL without its final slashes, then `path`. */
 void add_origin(struct buf *b, const char *base_url, const char *path);
+/* The outcome of an end: what an agent said, else what the provider's own word means. Each takes
+ * the first one that is a word, and is false for none. */
+bool found_call_said(struct found_call *f, const struct adapter *ad, const char *text);
+bool found_call_status(struct found_call *f, const struct adapter *ad, const char *text);
 /* Non-empty digits only, at most 18. */
 bool is_number(const char *text);
 /* Copies a text that fits; false (and "") if it doesn't or has control characters. */

@@ -160,42 +160,19 @@ static int64_t log_time(const char *text)
 	return time_parse(iso, strlen(iso), &at) == 0 ? at : MSG_NO_TIME;
 }
 
-static const struct {
-	const char *status, *outcome;
-} statuses[] = {
-#define OMNI_STATUS_ROW(status, outcome) {status, outcome},
-#include "common/tbl/omni_call_status.h"
-#undef OMNI_STATUS_ROW
-};
-
-/* "Not provided" is what an agent writes that heard nothing. */
-static bool take_said(const json_t *row, const char *path, struct found_call *f)
-{
-	const char *said = json_path_text(row, path);
-
-	if (!said || strcasecmp(said, "Not provided") == 0)
-		return false;
-	outcome_normalize(said, f->outcome);
-	return f->outcome[0] != '\0';
-}
-
-/* The agent's own word goes before the log's status. */
+/* The agent's own word goes before the log's status, which is an outcome itself where it means
+ * none. */
 static void read_outcome(const json_t *row, struct found_call *f)
 {
 	f->ended_reason = json_path_text(row, "call_status");
-	if (take_said(row, "extracted_variables.outcome", f) ||
-	    take_said(row, "extracted_variables.disposition", f))
+	const char *status = json_path_is_true(row, "is_voicemail") ? "voicemail" : f->ended_reason;
+
+	if (found_call_said(f, &omni_adapter, json_path_text(row, "extracted_variables.outcome")) ||
+	    found_call_said(f, &omni_adapter,
+			    json_path_text(row, "extracted_variables.disposition")) ||
+	    found_call_status(f, &omni_adapter, status))
 		return;
-	outcome_normalize(json_path_is_true(row, "is_voicemail") ? "voicemail"
-			  : f->ended_reason			 ? f->ended_reason
-								 : "unknown",
-			  f->outcome);
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-		if (strcmp(f->outcome, statuses[i].status) == 0) {
-			snprintf(f->outcome, sizeof(f->outcome), "%s", statuses[i].outcome);
-			return;
-		}
-	}
+	outcome_normalize(status ? status : "unknown", f->outcome);
 }
 
 static bool read_row(const json_t *row, struct found_call *f)

@@ -249,29 +249,6 @@ static int64_t path_time(const json_t *row, const char *path)
 	return text && time_parse(text, strlen(text), &at) == 0 ? at : MSG_NO_TIME;
 }
 
-enum match { EXACT, PREFIX, PART };
-
-static const struct {
-	enum match how;
-	const char *text, *outcome;
-} reasons[] = {
-#define VAPI_REASON_ROW(how, text, outcome, decided) {how, text, outcome},
-#include "common/tbl/vapi_ended_reason.h"
-#undef VAPI_REASON_ROW
-};
-
-static const char *reason_outcome(const char *reason)
-{
-	for (size_t i = 0; reason && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		const char *text = reasons[i].text;
-		if ((reasons[i].how == EXACT && strcmp(reason, text) == 0) ||
-		    (reasons[i].how == PREFIX && strncmp(reason, text, strlen(text)) == 0) ||
-		    (reasons[i].how == PART && strstr(reason, text)))
-			return reasons[i].outcome;
-	}
-	return "UNKNOWN";
-}
-
 static void read_end(const json_t *row, struct found_call *f)
 {
 	const struct refusal_rule *rule = refusal_of_end(&vapi_adapter, row);
@@ -293,10 +270,12 @@ static void read_end(const json_t *row, struct found_call *f)
 	f->summary = json_path_text(row, "analysis.summary");
 	f->transcript = json_path_text(row, "artifact.transcript");
 	f->recording_url = json_path_text(row, "artifact.recordingUrl");
-	const char *said = json_path_text(row, "analysis.structuredData.outcome");
-	if (!said)
-		said = json_path_text(row, "analysis.structuredData.disposition");
-	outcome_normalize(said ? said : reason_outcome(f->ended_reason), f->outcome);
+	if (!found_call_said(f, &vapi_adapter,
+			     json_path_text(row, "analysis.structuredData.outcome")) &&
+	    !found_call_said(f, &vapi_adapter,
+			     json_path_text(row, "analysis.structuredData.disposition")) &&
+	    !found_call_status(f, &vapi_adapter, f->ended_reason))
+		outcome_normalize("unknown", f->outcome);
 }
 
 static bool read_row(const json_t *row, struct found_call *f)

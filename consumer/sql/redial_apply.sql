@@ -1,22 +1,25 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What ends mean for the redial queue. The first decision of a call counts, later ones are history; only follow-ups and redials
--- feed the queue. A record is what its calls' decisions together say, whatever order they came in: it begins with the first one
+-- What ends mean for the redial queue. The first decision of a call counts, later ones are history; only follow-ups, redials and
+-- the calls of other dialers (kind `outside`) feed the queue. A record is what its calls' decisions together say, whatever order they came in: it begins with the first one
 -- to dial again, counts every dial since, follows the latest of them, and success or a stop ends it for good. A decision that is
--- older than the record's beginning and not one to dial again is none of its business. inbox_resolve.sql has locked the leads.
+-- older than the record's beginning and not one to dial again is none of its business. What other dialers do counts, but does not
+-- change the status of a record that is paused or used up; a call that they dispose of again, as one that ends the record, ends it and
+-- counts no second time. inbox_resolve.sql has locked the leads.
 WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a thousand rows, of all else too few
 	SELECT ids[i] AS id FROM (SELECT array_agg(id) AS ids FROM call_events
 		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'redial') w CROSS JOIN generate_subscripts(ids, 1) i
 ), ready AS MATERIALIZED (
-	SELECT d.*, d.decided_at IS NULL AND row_number() OVER (PARTITION BY d.job_id ORDER BY d.at, d.event_id) = 1 AS decides
+	SELECT r.*, NOT decides AND kind = 'outside' AND action IN ('complete', 'stop') AS corrects
+	FROM (SELECT d.*, d.decided_at IS NULL AND row_number() OVER (PARTITION BY d.job_id ORDER BY d.at, d.event_id) = 1 AS decides
 	FROM (SELECT e.id, e.event_id, e.body, e.outcome, e.callback_at, coalesce(e.occurred_at, e.received_at, e.recorded_at) AS at,
 			CASE WHEN e.body ->> 'action' = 'callback' AND e.callback_at IS NULL THEN 'schedule' ELSE e.body ->> 'action' END AS action,
 			c.job_id, c.kind, c.tenant_id, c.lead_id, c.phone, coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.decided_at
 		FROM many JOIN call_events e USING (id) JOIN calls c ON c.job_id = e.call_job_id
-		WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')) d
+		WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')) d) r
 ), decided AS (
 	UPDATE calls c SET decided_at = now() FROM ready r WHERE c.job_id = r.job_id AND r.decides
 ), marked AS (
-	UPDATE call_events e SET state = CASE WHEN r.decides THEN 'applied' ELSE 'history' END, applied_at = now()
+	UPDATE call_events e SET state = CASE WHEN r.decides OR r.corrects THEN 'applied' ELSE 'history' END, applied_at = now()
 	FROM ready r WHERE e.id = r.id
 ), suppressed AS (   -- an asked-for silence binds even where it comes late
 	INSERT INTO suppressions (tenant_id, phone, reason, source)
@@ -25,19 +28,19 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	ORDER BY tenant_id, phone, outcome
 	ON CONFLICT (tenant_id, phone) DO UPDATE SET expires_at = NULL, created_at = now() WHERE suppressions.expires_at IS NOT NULL
 ), mine AS MATERIALIZED (   -- the new decisions, each with the record it belongs to
-	SELECT r.tenant_id, r.lead_id, r.phone, coalesce(l.external_id, l.id::text) AS lead_key, q.id AS record_id, q.created_at,
-		r.event_id, r.at, r.action, r.outcome, r.callback_at, r.call_id, r.body
+	SELECT r.tenant_id, r.lead_id, r.phone, redial_key(l.external_id, l.raw_payload, l.id) AS lead_key, q.id AS record_id, q.created_at,
+		r.event_id, r.at, r.action, r.outcome, r.callback_at, r.call_id, r.body, r.job_id, r.corrects, r.kind = 'outside' AS is_outside
 	FROM ready r JOIN leads l ON l.id = r.lead_id
-	LEFT JOIN redial_queue q ON q.tenant_id = r.tenant_id AND q.lead_id = coalesce(l.external_id, l.id::text)
+	LEFT JOIN redial_queue q ON q.tenant_id = r.tenant_id AND q.lead_id = redial_key(l.external_id, l.raw_payload, l.id)
 		AND q.phone_digits = regexp_replace(r.phone, '[^0-9]', '', 'g')
-	WHERE r.decides AND r.kind IN ('follow_up', 'redial')
+	WHERE (r.decides OR r.corrects) AND r.kind IN ('follow_up', 'redial', 'outside')
 ), known AS (   -- and those applied before that are younger than one of them
-	SELECT k.*, f.*, c.call_id
+	SELECT k.*, f.*, c.call_id, c.job_id, c.is_outside
 	FROM (SELECT tenant_id, lead_id, phone, lead_key, record_id, created_at, min(at) AS oldest_at
 		FROM mine GROUP BY tenant_id, lead_id, phone, lead_key, record_id, created_at) k
-	CROSS JOIN LATERAL (SELECT coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.job_id FROM calls c
+	CROSS JOIN LATERAL (SELECT coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.job_id, c.kind = 'outside' AS is_outside FROM calls c
 		WHERE c.phone = k.phone AND c.lead_id = k.lead_id AND c.tenant_id = k.tenant_id AND c.decided_at IS NOT NULL
-			AND c.kind IN ('follow_up', 'redial') OFFSET 0) c   -- few calls a phone, few messages a call: in this order
+			AND c.kind IN ('follow_up', 'redial', 'outside') OFFSET 0) c   -- few calls a phone, few messages a call: in this order
 	CROSS JOIN LATERAL (SELECT e.event_id, coalesce(e.occurred_at, e.received_at, e.recorded_at) AS at, e.body ->> 'action' AS action,
 			e.outcome, e.callback_at, e.body
 		FROM call_events e WHERE e.call_job_id = c.job_id AND e.message = 'redial' AND e.state = 'applied' OFFSET 0) f
@@ -49,22 +52,24 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 		max(at) FILTER (WHERE NOT is_new AND (created_at IS NULL OR at < created_at) AND action IN ('schedule', 'callback'))
 			OVER record AS removed_at
 	FROM (SELECT tenant_id, lead_id, phone, lead_key, record_id, created_at, event_id, at, action, outcome, callback_at, call_id, body,
-			true AS is_new FROM mine
+			job_id, corrects, is_outside, true AS is_new FROM mine
 		UNION ALL
 		SELECT tenant_id, lead_id, phone, lead_key, record_id, created_at, event_id, at, action, outcome, callback_at, call_id, body,
-			false FROM known) a
+			job_id, false, is_outside, false FROM known) a
 	WINDOW record AS (PARTITION BY tenant_id, lead_id, phone)
 ), sums AS (
 	SELECT tenant_id, lead_id, phone, lead_key, record_id, min(at) AS begins_at, max(at) AS at,
-		count(*) FILTER (WHERE NOT counted)::integer AS dials, count(*) FILTER (WHERE counted)::integer AS tail,
+		count(DISTINCT job_id) FILTER (WHERE NOT counted AND NOT corrects)::integer AS dials, count(*) FILTER (WHERE counted)::integer AS tail,
 		coalesce(bool_or(action IN ('complete', 'stop')) FILTER (WHERE NOT counted), false) AS ends,
-		array_agg(coalesce(outcome, '') ORDER BY at, event_id) AS outcomes,
-		(array_agg(event_id ORDER BY at DESC, event_id DESC))[1] AS event_id,
-		(array_agg(action ORDER BY at DESC, event_id DESC))[1] AS action,
-		(array_agg(outcome ORDER BY at DESC, event_id DESC))[1] AS outcome,
-		(array_agg(callback_at ORDER BY at DESC, event_id DESC))[1] AS callback_at,
-		(array_agg(call_id ORDER BY at DESC, event_id DESC))[1] AS call_id,
-		(array_agg(body ORDER BY at DESC, event_id DESC))[1] AS body
+		coalesce(bool_or(action IN ('complete', 'stop')) FILTER (WHERE NOT counted AND NOT is_outside), false) AS ends_by_us,
+		(array_agg(is_outside ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS is_outside,
+		array_agg(coalesce(outcome, '') ORDER BY at, corrects, event_id) AS outcomes,
+		(array_agg(event_id ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS event_id,
+		(array_agg(action ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS action,
+		(array_agg(outcome ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS outcome,
+		(array_agg(callback_at ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS callback_at,
+		(array_agg(call_id ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS call_id,
+		(array_agg(body ORDER BY at DESC, corrects DESC, event_id DESC))[1] AS body
 	FROM placed WHERE at >= begins_at AND (removed_at IS NULL OR at > removed_at)
 	GROUP BY tenant_id, lead_id, phone, lead_key, record_id HAVING bool_or(NOT counted)
 ), rule AS MATERIALIZED (
@@ -75,8 +80,9 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	SELECT s.tenant_id, s.lead_id AS lead_ref, s.lead_key, s.phone, s.record_id, q.status AS from_state, s.begins_at,
 		s.event_id, s.at, s.outcome, s.callback_at, s.call_id, s.body, a.is_latest, a.attempts,
 		coalesce(q.outcomes[:greatest(0, cardinality(q.outcomes) - s.tail)], '{}') || s.outcomes AS outcomes,
-		CASE WHEN s.ends OR q.status = 'completed' THEN 'completed'
+		CASE WHEN s.ends_by_us OR q.status = 'completed' OR s.ends AND coalesce(q.status, '') NOT IN ('paused', 'max_attempts') THEN 'completed'
 			WHEN q.status = 'paused' THEN 'paused'
+			WHEN q.status = 'max_attempts' AND s.is_outside THEN 'max_attempts'
 			WHEN NOT a.is_latest AND q.status = 'pending' AND a.attempts >= r.max_attempts THEN 'max_attempts'
 			WHEN NOT a.is_latest AND q.status = 'rescheduled' AND a.attempts >= 2 * r.max_attempts THEN 'max_attempts'
 			WHEN NOT a.is_latest THEN q.status

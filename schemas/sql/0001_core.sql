@@ -167,9 +167,9 @@ CREATE INDEX follow_ups_lead ON follow_ups (lead_id);
 CREATE TABLE calls (
 	job_id           uuid PRIMARY KEY,
 	tenant_id        text NOT NULL,
-	follow_up_id     bigint NOT NULL,
+	follow_up_id     bigint,                        -- null: dialed by another dialer (kind `outside`)
 	kind             text NOT NULL,
-	lane_id          bigint NOT NULL,
+	lane_id          bigint,                        -- the same
 	lead_id          bigint NOT NULL,
 	account_id       bigint NOT NULL,
 	provider         text NOT NULL,
@@ -299,6 +299,17 @@ CREATE TABLE outcome_rules (
 	updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX outcome_rules_key ON outcome_rules (coalesce(tenant_id, ''), outcome);
+
+-- What a provider's own words mean, and those its agents say. A row wins over the built-in meaning (common/tbl).
+CREATE TABLE outcome_words (
+	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id  text REFERENCES tenants,             -- null: all that have no row of their own
+	provider   text NOT NULL CHECK (provider ~ '^[a-z0-9_]{1,31}$'),
+	word       text NOT NULL CHECK (word ~ '^[A-Z0-9_]{1,127}$'),   -- as outcome_word() writes it
+	outcome    text NOT NULL CHECK (outcome ~ '^[A-Z0-9_]{1,63}$'),
+	updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX outcome_words_key ON outcome_words (coalesce(tenant_id, ''), provider, word);
 
 CREATE TABLE redial_queue (
 	id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -130,6 +130,7 @@ CREATE TRIGGER leads_due AFTER INSERT ON leads REFERENCING NEW TABLE AS added
 	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
 CREATE TRIGGER settings_changed AFTER INSERT OR UPDATE OR DELETE ON settings FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_rules FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+CREATE TRIGGER words_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_words FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER tenants_changed AFTER UPDATE ON tenants FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER suppressions_changed AFTER INSERT OR UPDATE OR DELETE ON suppressions FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER accounts_changed AFTER INSERT OR DELETE OR UPDATE OF active, settings, credentials, max_concurrent, name ON accounts
@@ -165,6 +166,18 @@ $$;
 CREATE FUNCTION call_rank(status text) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
 	SELECT (CASE status WHEN 'dialing' THEN 0 WHEN 'unknown' THEN 1 WHEN 'undetermined' THEN 1 WHEN 'calling' THEN 2
 		WHEN 'ringing' THEN 3 WHEN 'in_progress' THEN 4 ELSE 5 END)::smallint
+$$;
+
+-- A word as outcomes and outcome_words have it: letters and digits in upper case, each run of anything else one '_'. The same as
+-- word_normalize() of common/rules/words.h.
+CREATE FUNCTION outcome_word(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT btrim(regexp_replace(upper(given COLLATE "C"), '[^A-Z0-9]+', '_', 'g'), '_')
+$$;
+
+-- The id by which a lead is known to the redial queue: the dialer's own. That of a lead's further number is kept beside it, since
+-- external ids are one a lead.
+CREATE FUNCTION redial_key(external_id text, raw_payload jsonb, id bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT coalesce(external_id, raw_payload #>> '{dialer,lead_id}', id::text)
 $$;
 
 -- ---- Refusals of the API (RFC 9457) -------------------------------------------------------------------------------

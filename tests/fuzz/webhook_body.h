@@ -47,7 +47,7 @@ static inline void check_message(struct msg_codec *codec, const struct msg *m)
 
 static inline void check_event(struct msg_codec *codec, const struct msg_call_event *e)
 {
-	const struct rule_set no_rules = {NULL, 0};
+	const struct rule_set no_rules = {0};
 	struct rule_decision d;
 
 	assert(*e->event_id && strlen(e->event_id) < WEBHOOK_EVENT_ID_BYTES);

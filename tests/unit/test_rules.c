@@ -27,7 +27,7 @@ static struct outcome_rule rows[] = {
 	{"", "CALLBACK", RULE_CALLBACK, ""},
 	{"", "BUSY", RULE_RETRY, ""},
 };
-static struct rule_set rules = {rows, COUNT(rows)};
+static struct rule_set rules = {.rules = rows, .n = COUNT(rows)};
 
 static int sort(void **state)
 {
@@ -191,7 +191,7 @@ static void decisions_are_encodable(void **state)
 
 static void without_rules_all_is_retry(void **state)
 {
-	struct rule_set none = {NULL, 0};
+	struct rule_set none = {0};
 	struct msg_call_event e = event_of("default", EVENT_ENDED, "SALE", MSG_NO_TIME);
 	struct rule_decision d;
 

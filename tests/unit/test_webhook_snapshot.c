@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/rules/words.h"
 #include "common/seal.h"
 #include "webhook/snapshot.h"
 
@@ -86,15 +87,39 @@ static PGresult *rule_rows(void)
 	return result_of(columns, 4, cells, 4);
 }
 
+static PGresult *word_rows(void)
+{
+	static const char *const columns[] = {"tenant", "provider", "word", "outcome"};
+	static const char *const cells[] = {
+		"",	"vapi", "CUSTOMER_BUSY", "VOICEMAIL", "acme", "vapi", "CUSTOMER_BUSY",
+		"SALE", "",	"vapi",		 "",	      "SALE"};
+
+	return result_of(columns, 4, cells, 3);
+}
+
+static PGresult *zone_rows(void)
+{
+	static const char *const columns[] = {"name", "from_ms", "offset_s"};
+	static const char *const cells[] = {"America/Phoenix", "0", "-25200", "Asia/Kolkata", "0",
+					    "19800",	       "X", "0",      "999999999999"};
+
+	return result_of(columns, 3, cells, 3);
+}
+
 static struct snapshot *snapshot_of(const struct config *cfg)
 {
 	PGresult *accounts = account_rows();
 	PGresult *rules = rule_rows();
+	PGresult *words = word_rows();
+	PGresult *zones = zone_rows();
 
 	buf_clear(&text);
-	struct snapshot *s = snapshot_of_rows(cfg, accounts, rules, key, &text);
+	struct snapshot *s = snapshot_of_rows(
+		cfg, &(struct snapshot_rows){accounts, rules, words, zones}, key, &text);
 	PQclear(accounts);
 	PQclear(rules);
+	PQclear(words);
+	PQclear(zones);
 	assert_non_null(s);
 	return s;
 }
@@ -114,6 +139,17 @@ static void assert_holds_it_all(const struct snapshot *s)
 	assert_int_equal(rule_set_find(&s->rules, "default", "SALE")->action, RULE_SUCCESS);
 	assert_string_equal(rule_set_find(&s->rules, "acme", "QUIET")->next_stage, "lost");
 	assert_null(rule_set_find(&s->rules, "acme", "ODD"));
+
+	struct word_meaning meaning;
+	int64_t at = 0;
+	assert_int_equal(s->rules.words_count, 2);
+	assert_true(word_find(&s->rules, "acme", "vapi", WORD_STATUS, "customer-busy", &meaning));
+	assert_string_equal(meaning.outcome, "SALE");
+	assert_true(word_find(&s->rules, "other", "vapi", WORD_STATUS, "customer-busy", &meaning));
+	assert_string_equal(meaning.outcome, "VOICEMAIL");
+	assert_true(zones_local_time(&s->zones, "Asia/Kolkata", "1970-01-01 05:30:01", &at));
+	assert_int_equal(at, 1000);
+	assert_false(zones_know(&s->zones, "X"));
 }
 
 static int setup(void **state)
@@ -143,7 +179,9 @@ static void rows_become_accounts_and_rules(void **state)
 
 	(void)state;
 	assert_holds_it_all(s);
-	assert_non_null(strstr(text.data, "1 can't be used"));
+	assert_non_null(strstr(text.data, "outcome rules: 1 can't be used"));
+	assert_non_null(strstr(text.data, "outcome words: 1 can't be used"));
+	assert_non_null(strstr(text.data, "time zones: 1 changes"));
 	assert_string_equal(account_setting(snapshot_account(s, "omni"), "webhook_token"),
 			    "token-1");
 	snapshot_free(s);

@@ -15,7 +15,7 @@
 /* What holds for each event, whatever it was made of. */
 static inline void assert_event_sound(struct msg_codec *codec, const struct msg_call_event *e)
 {
-	const struct rule_set no_rules = {NULL, 0};
+	const struct rule_set no_rules = {0};
 	struct msg m = {.type = MSG_CALL_EVENT, .event = *e};
 	struct rule_decision d;
 	struct buf value, error;

@@ -16,14 +16,6 @@
 #define TRANSCRIPT_BYTES_MAX (512u << 10)
 #define HASH_BYTES 16
 
-static const struct {
-	const char *status, *outcome;
-} statuses[] = {
-#define OMNI_STATUS_ROW(status, outcome) {status, outcome},
-#include "common/tbl/omni_call_status.h"
-#undef OMNI_STATUS_ROW
-};
-
 static enum webhook_verify verify(const struct account *a, const struct webhook_request *r)
 {
 	const char *secrets = account_setting(a, "webhook_token");
@@ -90,7 +82,8 @@ static void set_outcome(struct webhook_event *e, const json_t *body)
 {
 	const json_t *said = json_path(body, "call_report.extracted_variables");
 	const char *status = webhook_said(body, "call_status");
-	char word[RULES_OUTCOME_BYTES];
+	/* What older payloads leave out was told of completed calls alone. */
+	const char *word = status ? status : "completed";
 
 	e->event.callback_at = webhook_time(said, "callback_at");
 	if (e->event.callback_at == MSG_NO_TIME)
@@ -98,12 +91,7 @@ static void set_outcome(struct webhook_event *e, const json_t *body)
 	webhook_event_ended_reason(e, status);
 	webhook_event_outcome(e, webhook_said(said, "outcome"));
 	webhook_event_outcome(e, webhook_said(said, "disposition"));
-	/* What older payloads leave out was told of completed calls alone. */
-	outcome_normalize(status ? status : "completed", word);
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-		if (strcmp(word, statuses[i].status) == 0)
-			webhook_event_outcome(e, statuses[i].outcome);
-	}
+	webhook_event_status(e, word, false);
 	webhook_event_outcome(e, word);
 	webhook_event_outcome(e, "UNKNOWN");
 }

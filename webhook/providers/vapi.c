@@ -145,30 +145,6 @@ static bool set_event_id(struct webhook_event *e, const char *type, const char *
 
 /* ---- Ends ---- */
 
-enum match { EXACT, PREFIX, PART };
-
-static const struct reason_row {
-	enum match how;
-	const char *text, *outcome;
-	bool decided;
-} reasons[] = {
-#define VAPI_REASON_ROW(how, text, outcome, decided) {how, text, outcome, decided},
-#include "common/tbl/vapi_ended_reason.h"
-#undef VAPI_REASON_ROW
-};
-
-static const struct reason_row *reason_find(const char *reason)
-{
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		const struct reason_row *row = &reasons[i];
-		if ((row->how == EXACT && strcmp(reason, row->text) == 0) ||
-		    (row->how == PREFIX && strncmp(reason, row->text, strlen(row->text)) == 0) ||
-		    (row->how == PART && strstr(reason, row->text)))
-			return row;
-	}
-	return NULL;
-}
-
 /* What the reason says; a report always says something, since nothing comes after it. */
 static void set_reason(struct webhook_event *e, const json_t *message)
 {
@@ -176,10 +152,8 @@ static void set_reason(struct webhook_event *e, const json_t *message)
 
 	if (!reason)
 		reason = json_path_text(message, "call.endedReason");
-	const struct reason_row *row = reason ? reason_find(reason) : NULL;
 	webhook_event_ended_reason(e, reason);
-	if (row && (row->decided || e->event.type == EVENT_REPORT))
-		webhook_event_outcome(e, row->outcome);
+	webhook_event_status(e, reason, e->event.type != EVENT_REPORT);
 	if (e->event.type == EVENT_REPORT)
 		webhook_event_outcome(e, "UNKNOWN");
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of application/x-www-form-urlencoded. */
+#ifndef CARILLON_WEBHOOK_FORM_H
+#define CARILLON_WEBHOOK_FORM_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "common/buf.h"
+
+#define FORM_FIELDS_MAX 512
+
+/*
+ * The fields as a JSON object of strings; of two with one name the first counts, bytes that are not
+ * UTF-8 become U+FFFD. NULL with the reason: a broken escape, a NUL, too many fields, or no fields
+ * at all. Free with json_decref().
+ */
+json_t *form_parse(const char *bytes, size_t n, struct buf *error);
+
+#endif
