@@ -44,7 +44,7 @@ WRONG = {
     "webhook": {
         "LISTEN": "127.0.0.1", "WEBHOOK_BODY_MAX": "5000000", "WEBHOOK_SNAPSHOT": "/tmp/snapshot",
         "VAPI_WEBHOOK_AUTH": "none", "GENERIC_WEBHOOK_SECRET": "whsec_???", "PUBLIC_WEBHOOK_URL": "http://public.test",
-        "WEBHOOK_MAX_CONNECTIONS": "1",
+        "WEBHOOK_MAX_CONNECTIONS": "1", "CONVOSO_FIELDS": "phone_number=Phone,phone=Number", "CONVOSO_TIME_ZONE": "half past nine",
     },
 }
 # Beside the wrong ones: what belongs to them and is missing, or breaks a rule between two.
