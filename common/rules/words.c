@@ -13,12 +13,6 @@
 
 enum match { EXACT, PREFIX, PART };
 
-static const char *const match_words[] = {
-	[EXACT] = "exact",
-	[PREFIX] = "prefix",
-	[PART] = "part",
-};
-
 static const struct default_word {
 	const char *provider;
 	enum word_kind kind;
@@ -26,21 +20,20 @@ static const struct default_word {
 	const char *word, *outcome;
 	bool decided;
 } defaults[] = {
-#define OMNI_STATUS_ROW(word, outcome) {"omni", WORD_STATUS, EXACT, word, outcome, true},
-#include "common/tbl/omni_call_status.h"
-#undef OMNI_STATUS_ROW
-#define VAPI_REASON_ROW(how, word, outcome, decided)                                               \
-	{"vapi", WORD_STATUS, how, word, outcome, decided},
-#include "common/tbl/vapi_ended_reason.h"
-#undef VAPI_REASON_ROW
-#define CONVOSO_STATUS_ROW(word, outcome) {"convoso", WORD_STATUS, EXACT, word, outcome, true},
-#include "common/tbl/convoso_status.h"
-#undef CONVOSO_STATUS_ROW
-#define SAID_WORD_ROW(word, outcome) {ANY_PROVIDER, WORD_SAID, EXACT, word, outcome, true},
-#include "common/tbl/said_word.h"
-#undef SAID_WORD_ROW
+#define WORD_ROW(provider, kind, how, word, outcome, decided)                                      \
+	{provider, WORD_##kind, how, word, outcome, decided},
+#include "common/tbl/word.h"
+#undef WORD_ROW
 };
 #define DEFAULTS (sizeof(defaults) / sizeof(defaults[0]))
+
+const char words_built_in[] = "["
+#define WORD_ROW(provider, kind, how, word, outcome, decided)                                      \
+	"{\"provider\":\"" provider "\",\"kind\":\"" #kind "\",\"match\":\"" #how                  \
+	"\",\"word\":\"" word "\",\"outcome\":\"" outcome "\"},"
+#include "common/tbl/word.h"
+#undef WORD_ROW
+			      "null]";
 
 /* ---- The database's ---- */
 
@@ -164,26 +157,4 @@ void word_normalize(const char *text, char *ret_word, size_t n)
 		ret_word[used++] = c;
 	}
 	ret_word[used] = '\0';
-}
-
-static void write_member(struct buf *json, const char *name, const char *text)
-{
-	buf_addf(json, "\"%s\":", name);
-	buf_add_json_string(json, text, strlen(text));
-	buf_addc(json, ',');
-}
-
-void words_write_defaults(struct buf *json)
-{
-	buf_addc(json, '[');
-	for (size_t i = 0; i < DEFAULTS; i++) {
-		const struct default_word *row = &defaults[i];
-		buf_adds(json, i > 0 ? ",{" : "{");
-		write_member(json, "provider", row->provider);
-		write_member(json, "word", row->word);
-		write_member(json, "match", match_words[row->how]);
-		write_member(json, "outcome", row->outcome);
-		buf_addf(json, "\"said\":%s}", row->kind == WORD_SAID ? "true" : "false");
-	}
-	buf_addc(json, ']');
 }

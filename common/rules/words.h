@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
 #include "common/rules/rules.h"
 
 #define WORD_BYTES 128
@@ -59,8 +58,8 @@ void word_outcome(const struct rule_set *rules, const char *tenant, const char *
  */
 void word_normalize(const char *text, char *ret_word, size_t n);
 
-/* Appends the built-in meanings as a JSON array of {provider, word, match, outcome, said}; the
- * provider of words that any agent says is "*". */
-void words_write_defaults(struct buf *json);
+/* The built-in meanings for the API: a JSON array of {provider, kind, match, word, outcome} in
+ * their order, and a null. */
+extern const char words_built_in[];
 
 #endif

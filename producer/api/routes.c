@@ -41,6 +41,7 @@ static const struct http_route single[] = {
 
 static const struct resource *const resources[] = {
 	&redial_resource,
+	&outcomes_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

@@ -30,6 +30,7 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 
 /* Resources that are tables of statements. */
 #define REDIAL_BASE "/api/admin/redial-queue"
+extern const struct resource outcomes_resource;
 extern const struct resource redial_resource;
 
 /* All routes, and the resources among them, for the test that compares them with openapi.json. */

@@ -1,9 +1,56 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The redial queue as its guide's API shows and changes it. Times are milliseconds since 1970 and, beside them, ISO 8601 in UTC.
+-- What the API shows: outcome rules and words, and the redial queue as its guide has it. Times are milliseconds since 1970 and, beside them, ISO 8601 in UTC.
 
 CREATE FUNCTION iso_utc(t timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
+
+-- ---- Outcome rules and words as the API shows them ---------------------------------------------------------------
+
+CREATE FUNCTION providers() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+	SELECT '{bland,classifier,convoso,generic,omni,twilio,vapi}'::text[]
+$$;
+
+-- The built-in meanings as rows, in their order. built_in is words_built_in of common/rules/words.h.
+CREATE FUNCTION built_in_words(built_in jsonb)
+RETURNS TABLE (provider text, kind text, match text, word text, outcome text, ord bigint) LANGUAGE sql IMMUTABLE AS $$
+	SELECT k ->> 'provider', lower(k ->> 'kind'), lower(k ->> 'match'), k ->> 'word', k ->> 'outcome', ord
+	FROM jsonb_array_elements(built_in) WITH ORDINALITY b (k, ord) WHERE jsonb_typeof(k) = 'object'
+$$;
+
+-- What a word means without a row; null: nothing, so that it is an outcome itself.
+CREATE FUNCTION built_in_meaning(built_in jsonb, the_provider text, the_word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT k.outcome FROM carillon.built_in_words(built_in) k
+	WHERE k.provider IN (the_provider, '*') AND CASE k.match WHEN 'prefix' THEN starts_with(the_word, k.word)
+		WHEN 'part' THEN strpos(the_word, k.word) > 0 ELSE the_word = k.word END
+	ORDER BY k.ord LIMIT 1
+$$;
+
+-- What a tenant's words mean (null: everybody's), rows first; `default` is what each would mean without a row.
+CREATE FUNCTION outcome_words_of(built_in jsonb, the_tenant text, the_provider text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	WITH own AS MATERIALIZED (
+		SELECT DISTINCT ON (w.provider, w.word) w.* FROM carillon.outcome_words w
+		WHERE w.tenant_id IS NULL OR w.tenant_id = the_tenant
+		ORDER BY w.provider, w.word, w.tenant_id NULLS LAST
+	)
+	SELECT coalesce(jsonb_agg(jsonb_build_object('provider', provider, 'word', word, 'match', match, 'outcome', outcome,
+		'default', meant, 'tenant', tenant, 'updated_at', updated_at) ORDER BY provider, ord, word), '[]')
+	FROM (SELECT provider, word, 'exact' AS match, outcome, carillon.built_in_meaning(built_in, provider, word) AS meant,
+			tenant_id AS tenant, carillon.iso_utc(updated_at) AS updated_at, 0 AS ord
+		FROM own
+		UNION ALL
+		SELECT provider, word, match, outcome, outcome, NULL, NULL, ord FROM carillon.built_in_words(built_in) k
+		WHERE k.match <> 'exact' OR NOT EXISTS (SELECT FROM own o WHERE (o.provider, o.word) = (k.provider, k.word))) w
+	WHERE the_provider IS NULL OR provider IN (the_provider, '*')
+$$;
+
+CREATE FUNCTION outcome_rule_shown(outcome text, action text, next_stage text, tenant text, updated_at timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('outcome', outcome, 'action', action, 'next_stage', next_stage, 'tenant', tenant,
+		'updated_at', carillon.iso_utc(updated_at))
+$$;
+
+-- ---- Redial records ----------------------------------------------------------------------------------------------
 
 -- Its time has come and it has a dial left; business hours are not asked, as the guide's formula does not. An agreed callback is
 -- kept after the last attempt too, up to twice the limit.

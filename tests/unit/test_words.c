@@ -163,22 +163,23 @@ static void what_does_not_fit_is_left_out(void **state)
 
 static void every_built_in_word_is_found_as_it_is_written(void **state)
 {
-	struct buf text;
 	const json_t *row;
 	size_t i, n = 0;
+	json_t *rows = json_loads(words_built_in, 0, NULL);
 
 	(void)state;
-	buf_init(&text, 100000);
-	words_write_defaults(&text);
-	json_t *rows = json_loads(text.data, 0, NULL);
 	assert_true(json_is_array(rows));
 	json_array_foreach (rows, i, row) {
 		const char *provider = json_path_text(row, "provider");
 		const char *word = json_path_text(row, "word");
 		const char *outcome = json_path_text(row, "outcome");
-		enum word_kind kind = json_path_is_true(row, "said") ? WORD_SAID : WORD_STATUS;
+		enum word_kind kind = WORD_STATUS;
 		char again[WORD_BYTES];
 
+		if (json_is_null(row))
+			continue;
+		if (strcmp(json_path_text(row, "kind"), "SAID") == 0)
+			kind = WORD_SAID;
 		word_normalize(word, again, sizeof(again));
 		assert_string_equal(word, again);
 		outcome_normalize(outcome, again);
@@ -189,7 +190,6 @@ static void every_built_in_word_is_found_as_it_is_written(void **state)
 	}
 	assert_true(n > 70);
 	json_decref(rows);
-	buf_release(&text);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
