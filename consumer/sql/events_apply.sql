@@ -15,7 +15,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 ), fold AS MATERIALIZED (
 	SELECT k.*, f.*, k.was IN ('rejected', 'not_dialed') AS came_alive, f.ended_at IS NOT NULL AS over,
 		CASE WHEN f.ended_at IS NULL THEN (ARRAY['calling', 'ringing', 'in_progress'])[f.rank]
-			WHEN f.outcome IN ('NO_ANSWER', 'BUSY', 'FAILED', 'CANCELLED', 'UNKNOWN') THEN 'failed'
+			WHEN outcome_is_failure(f.outcome) THEN 'failed'
 			ELSE 'completed' END AS status
 	FROM call k CROSS JOIN LATERAL (
 		SELECT max(e.rank) AS rank, array_agg(e.id) FILTER (WHERE e.state = 'parked') AS new_ids,

@@ -44,7 +44,7 @@ WITH waiting AS MATERIALIZED (
 	INSERT INTO calls (job_id, tenant_id, kind, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at,
 		posted_at, ended_at, provider_call_id, outcome)
 	SELECT job_id, tenant_id, 'outside', the_lead, account_id, provider, phone, 1,
-		CASE WHEN outcome IN ('NO_ANSWER', 'BUSY', 'FAILED', 'CANCELLED', 'UNKNOWN') THEN 'failed' ELSE 'completed' END,
+		CASE WHEN outcome_is_failure(outcome) THEN 'failed' ELSE 'completed' END,
 		account, at, at, at, at, provider_call_id, outcome
 	FROM placed WHERE the_lead IS NOT NULL
 	ORDER BY job_id

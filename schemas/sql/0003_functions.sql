@@ -174,6 +174,11 @@ CREATE FUNCTION outcome_word(given text) RETURNS text LANGUAGE sql IMMUTABLE AS 
 	SELECT btrim(regexp_replace(upper(given COLLATE "C"), '[^A-Z0-9]+', '_', 'g'), '_')
 $$;
 
+-- Nobody and nothing was reached.
+CREATE FUNCTION outcome_is_failure(outcome text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT outcome IN ('NO_ANSWER', 'BUSY', 'FAILED', 'CANCELLED', 'BAD_NUMBER', 'UNKNOWN')
+$$;
+
 -- The id by which a lead is known to the redial queue: the dialer's own. That of a lead's further number is kept beside it, since
 -- external ids are one a lead.
 CREATE FUNCTION redial_key(external_id text, raw_payload jsonb, id bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$

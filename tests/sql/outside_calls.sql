@@ -16,7 +16,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/seed_redial.sql
 \ir lib/prepare.psql
-SELECT plan(42);
+SELECT plan(46);
 
 INSERT INTO accounts (tenant_id, name, provider) VALUES ('fx', 'dialer', 'convoso'), ('fx', 'second', 'convoso');
 SELECT fx.lane('redial') AS lane \gset
@@ -155,6 +155,20 @@ SELECT fx.phone() AS p7 \gset
 SELECT is(fx.dialed('c-23', 'BUSY', 'schedule', NULL, :'p7'), 1::bigint, 'a number that nobody has, without an id');
 SELECT is((SELECT count(*) FROM redial_queue q JOIN leads l ON l.id = q.lead_ref AND l.id::text = q.lead_id WHERE l.phone_e164 = :'p7'), 1::bigint, 'is known by ours');
 SELECT is(fx.dialed('c-24', 'BUSY', 'schedule', '900009', '12'), 0::bigint, 'what is no number is nobody''s');
+
+-- ---- Caps ---------------------------------------------------------------------------------------------------------------
+
+SELECT fx.phone() AS pa \gset
+SELECT fx.lead(:'pa') AS capped \gset
+UPDATE lanes SET cap_24h = 1 WHERE id = :lane;
+SELECT fx.follow_up(:capped, :lane) AS f \gset
+SELECT is(fx.hold(:f), 'open', 'a number that nobody called');
+SELECT fx.dialed('c-25', 'DROPPED', 'schedule', NULL, :'pa', 24 * 60 - 5) \g /dev/null
+SELECT is(fx.hold(:f), 'cap', 'their dial counts against the number''s cap');
+UPDATE lanes SET cap_24h = NULL WHERE id = :lane;
+SELECT results_eq($$SELECT status FROM calls WHERE provider_call_id = 'c-25'$$, $$VALUES ('completed')$$, 'somebody was reached');
+SELECT fx.dialed('c-26', 'BAD_NUMBER', 'schedule', NULL, :'pa', 24 * 60 - 4) \g /dev/null
+SELECT results_eq($$SELECT status FROM calls WHERE provider_call_id = 'c-26'$$, $$VALUES ('failed')$$, 'nobody was reached');
 
 -- ---- Whatever order, in whatever batches ----------------------------------------------------------------------------------
 
