@@ -172,7 +172,7 @@ void webhook_event_phone(struct webhook_event *e, const char *text)
 		e->event.phone = e->phone;
 }
 
-static const struct rule_set *rules_of(const struct webhook_event *e)
+const struct rule_set *webhook_event_rules(const struct webhook_event *e)
 {
 	return e->snapshot ? &e->snapshot->rules : NULL;
 }
@@ -181,7 +181,8 @@ void webhook_event_outcome(struct webhook_event *e, const char *text)
 {
 	if (e->event.outcome || !text)
 		return;
-	word_outcome(rules_of(e), e->event.tenant, e->event.provider, WORD_SAID, text, e->outcome);
+	word_outcome(webhook_event_rules(e), e->event.tenant, e->event.provider, WORD_SAID, text,
+		     e->outcome);
 	if (*e->outcome)
 		e->event.outcome = e->outcome;
 }
@@ -190,8 +191,8 @@ void webhook_event_status(struct webhook_event *e, const char *text, bool decide
 {
 	struct word_meaning meaning;
 
-	if (e->event.outcome || !word_find(rules_of(e), e->event.tenant, e->event.provider,
-					   WORD_STATUS, text, &meaning))
+	if (e->event.outcome || !word_find(webhook_event_rules(e), e->event.tenant,
+					   e->event.provider, WORD_STATUS, text, &meaning))
 		return;
 	if (decided_only && !meaning.decided)
 		return;

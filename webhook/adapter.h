@@ -120,6 +120,8 @@ int64_t webhook_time(const json_t *j, const char *path);
 void webhook_event_job(struct webhook_event *e, const char *text);
 void webhook_event_lead(struct webhook_event *e, const json_t *j, const char *path);
 void webhook_event_phone(struct webhook_event *e, const char *text);
+/* By which its words are understood; NULL: as built in. */
+const struct rule_set *webhook_event_rules(const struct webhook_event *e);
 /* The outcome: what an agent said, or the adapter says itself. Takes the first one that is a word.
  */
 void webhook_event_outcome(struct webhook_event *e, const char *text);

@@ -11,7 +11,9 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/rules/words.h"
 
+#define PROVIDER "bland"
 #define DURATION_MAX_S (7 * 86400.0) /* a longer call is nonsense */
 #define COST_MAX 1e6
 
@@ -45,51 +47,32 @@ bool bland_is_over(const json_t *record)
 
 /* ---- The outcome ---- */
 
-static const struct {
-	const char *word, *outcome;
-} dispositions[] = {
-#define BLAND_DISPOSITION_ROW(word, outcome) {word, outcome},
-#define BLAND_WORD_ROW(field, how, text, outcome)
-#include "common/tbl/bland_word.h"
-#undef BLAND_DISPOSITION_ROW
-#undef BLAND_WORD_ROW
-};
-
-enum match { EXACT, PART };
-
-static const struct {
-	const char *field;
-	enum match how;
-	const char *text, *outcome;
-} words[] = {
-#define BLAND_DISPOSITION_ROW(word, outcome)
-#define BLAND_WORD_ROW(field, how, text, outcome) {field, how, text, outcome},
-#include "common/tbl/bland_word.h"
-#undef BLAND_DISPOSITION_ROW
-#undef BLAND_WORD_ROW
-};
-
-/* "" if there is none, or one that says nothing. */
-static void read_disposition(const json_t *record, char ret_outcome[RULES_OUTCOME_BYTES])
+/* False: no field says anything. */
+static bool read_fields(const json_t *record, const struct rule_set *rules, const char *tenant,
+			char ret_outcome[RULES_OUTCOME_BYTES])
 {
-	outcome_normalize(json_path_text(record, "disposition_tag"), ret_outcome);
-	for (size_t i = 0; i < sizeof(dispositions) / sizeof(dispositions[0]); i++) {
-		if (strcmp(ret_outcome, dispositions[i].word) == 0) {
-			outcome_normalize(dispositions[i].outcome, ret_outcome);
-			return;
-		}
+	static const char *const fields[] = {"error_message", "answered_by", "status",
+					     "queue_status"};
+	struct word_meaning meaning;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (!word_find(rules, tenant, PROVIDER, WORD_STATUS,
+			       json_path_text(record, fields[i]), &meaning))
+			continue;
+		outcome_normalize(meaning.outcome, ret_outcome);
+		return true;
 	}
+	return false;
 }
 
-static const char *word_outcome(const json_t *record)
+/* The agent's own judgement goes before the fields; one that says nothing is "". */
+static void read_outcome(const json_t *record, const struct rule_set *rules, const char *tenant,
+			 char ret_outcome[RULES_OUTCOME_BYTES])
 {
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		const char *said = json_path_text(record, words[i].field);
-		if (said && (words[i].how == PART ? strcasestr(said, words[i].text) != NULL
-						  : strcasecmp(said, words[i].text) == 0))
-			return words[i].outcome;
-	}
-	return "UNKNOWN";
+	word_outcome(rules, tenant, PROVIDER, WORD_SAID, json_path_text(record, "disposition_tag"),
+		     ret_outcome);
+	if (!*ret_outcome && !read_fields(record, rules, tenant, ret_outcome))
+		outcome_normalize("unknown", ret_outcome);
 }
 
 /* ---- The rest ---- */
@@ -131,7 +114,8 @@ static int64_t read_duration(const json_t *record)
 							: MSG_NO_INT;
 }
 
-void bland_end_read(const json_t *record, struct bland_end *ret)
+void bland_end_read(const json_t *record, const struct rule_set *rules, const char *tenant,
+		    struct bland_end *ret)
 {
 	double price;
 
@@ -146,7 +130,5 @@ void bland_end_read(const json_t *record, struct bland_end *ret)
 		ret->reason = json_path_text(record, "status");
 	if (json_path_double(record, "price", &price) && price >= 0 && price < COST_MAX)
 		ret->cost_micros = (int64_t)(price * 1e6 + 0.5);
-	read_disposition(record, ret->outcome);
-	if (!ret->outcome[0])
-		outcome_normalize(word_outcome(record), ret->outcome);
+	read_outcome(record, rules, tenant, ret->outcome);
 }

@@ -27,6 +27,8 @@ extern const char *const bland_job_paths[];
 const char *bland_job_id(const json_t *record);
 /* False for one that goes on, and for what is no record of a call. */
 bool bland_is_over(const json_t *record);
-void bland_end_read(const json_t *record, struct bland_end *ret);
+/* Words are understood by these rules, of this tenant; without rules (NULL) as built in. */
+void bland_end_read(const json_t *record, const struct rule_set *rules, const char *tenant,
+		    struct bland_end *ret);
 
 #endif

@@ -13,6 +13,11 @@
 #define CONVOSO_STATUS_ROW(word, outcome) WORD_ROW("convoso", STATUS, EXACT, word, outcome, 1)
 #include "common/tbl/convoso_status.h"
 #undef CONVOSO_STATUS_ROW
+#define BLAND_DISPOSITION_ROW(word, outcome) WORD_ROW("bland", SAID, EXACT, word, outcome, 1)
+#define BLAND_WORD_ROW(how, word, outcome) WORD_ROW("bland", STATUS, how, word, outcome, 1)
+#include "common/tbl/bland_word.h"
+#undef BLAND_DISPOSITION_ROW
+#undef BLAND_WORD_ROW
 #define SAID_WORD_ROW(word, outcome) WORD_ROW("*", SAID, EXACT, word, outcome, 1)
 #include "common/tbl/said_word.h"
 #undef SAID_WORD_ROW

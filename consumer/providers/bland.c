@@ -227,7 +227,7 @@ static void read_end(const json_t *row, struct found_call *f)
 {
 	struct bland_end end;
 
-	bland_end_read(row, &end);
+	bland_end_read(row, f->rules, f->tenant, &end);
 	f->type = EVENT_REPORT;
 	f->refusal = refusal_of_end(row);
 	snprintf(f->outcome, sizeof(f->outcome), "%s", end.outcome);

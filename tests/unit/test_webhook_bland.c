@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+#include "common/rules/words.h"
+#include "webhook/snapshot.h"
+
 #define CALL "8a9620f6-d634-4b92-8d75-93280a894a71"
 
 static const char accounts_json[] = "[" ACCOUNT_JSON("bland", "bland", "{}") "]";
@@ -30,6 +33,7 @@ static const char failed[] =
 static struct account_set *accounts;
 static struct webhook_event event;
 static struct buf reason;
+static const struct snapshot *snapshot;
 
 static int setup(void **state)
 {
@@ -56,6 +60,7 @@ static enum webhook_reading normalize(const char *body)
 	webhook_event_release(&event);
 	buf_clear(&reason);
 	webhook_event_init(&event, a, &r);
+	event.snapshot = snapshot;
 	return webhook_bland.normalize(a, &r, &event, &reason);
 }
 
@@ -164,6 +169,37 @@ static void the_first_field_that_says_something_decides(void **state)
 		if (strcmp(outcome, rows[i].outcome) != 0)
 			fail_msg("%s: %s", rows[i].members, outcome);
 	}
+}
+
+static void words_of_the_database_go_first(void **state)
+{
+	static const struct {
+		const char *members, *outcome;
+	} rows[] = {
+		{"\"disposition_tag\":\"Warm lead\",\"status\":\"completed\"", "SALE"},
+		{"\"disposition_tag\":\"NOT_QUALIFIED\",\"status\":\"completed\"", "CALLBACK"},
+		{"\"disposition_tag\":\"COLD\",\"status\":\"completed\"", "COLD"},
+		{"\"status\":\"completed\",\"error_message\":\"Transfer failed.\"", "BUSY"},
+		{"\"status\":\"completed\",\"answered_by\":\"human\"", "ACA"},
+		{"\"status\":\"completed\",\"answered_by\":\"voicemail\"", "VOICEMAIL"},
+	};
+	struct snapshot s = {0};
+	char body[512];
+
+	(void)state;
+	assert_true(rule_set_init(&s.rules));
+	assert_true(rule_set_add_word(&s.rules, "", "bland", "WARM_LEAD", "SALE"));
+	assert_true(rule_set_add_word(&s.rules, "", "bland", "NOT_QUALIFIED", "CALLBACK"));
+	assert_true(rule_set_add_word(&s.rules, "", "bland", "TRANSFER_FAILED", "BUSY"));
+	assert_true(rule_set_add_word(&s.rules, "", "bland", "HUMAN", "ACA"));
+	rule_set_sort(&s.rules);
+	snapshot = &s;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(body, sizeof(body), "{\"call_id\":\"c\",%s}", rows[i].members);
+		assert_string_equal(read_event(body)->outcome, rows[i].outcome);
+	}
+	snapshot = NULL;
+	rule_set_release(&s.rules);
 }
 
 static void bodies_are_told_apart(void **state)
@@ -290,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_composed_examples_are_read),
 		cmocka_unit_test(the_first_field_that_says_something_decides),
+		cmocka_unit_test(words_of_the_database_go_first),
 		cmocka_unit_test(bodies_are_told_apart),
 		cmocka_unit_test(times_and_numbers_are_bounded),
 		cmocka_unit_test(our_job_id_is_taken_where_it_comes_back),

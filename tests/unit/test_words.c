@@ -172,7 +172,8 @@ static void every_built_in_word_is_found_as_it_is_written(void **state)
 	json_array_foreach (rows, i, row) {
 		const char *provider = json_path_text(row, "provider");
 		const char *word = json_path_text(row, "word");
-		const char *outcome = json_path_text(row, "outcome");
+		const char *outcome =
+			json_string_value(json_path(row, "outcome")); /* "": it says nothing */
 		enum word_kind kind = WORD_STATUS;
 		char again[WORD_BYTES];
 

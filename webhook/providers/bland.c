@@ -67,11 +67,12 @@ static void set_end(struct webhook_event *e, const json_t *body)
 {
 	struct bland_end end;
 
-	bland_end_read(body, &end);
+	bland_end_read(body, webhook_event_rules(e), e->event.tenant, &end);
 	e->event.type = EVENT_REPORT;
 	e->event.callback_at = end.callback_at;
 	e->event.cost_micros = end.cost_micros;
-	webhook_event_outcome(e, end.outcome);
+	memcpy(e->outcome, end.outcome, sizeof(e->outcome));
+	e->event.outcome = e->outcome;
 	webhook_event_ended_reason(e, end.reason);
 	webhook_event_occurred(e, end.ended_at);
 	if (end.duration_ms != MSG_NO_INT)
