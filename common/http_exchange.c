@@ -228,7 +228,7 @@ static bool add_headers(struct http_exchange *x, struct MHD_Response *r, const c
 	for (size_t i = 0; i < x->headers_count; i++)
 		if (MHD_add_response_header(r, x->headers[i].name, x->headers[i].value) != MHD_YES)
 			return false;
-	if (x->server->stopping && MHD_add_response_header(r, "Connection", "close") != MHD_YES)
+	if ((x->server->stopping || x->admitting) && MHD_add_response_header(r, "Connection", "close") != MHD_YES)
 		return false;
 	return !x->headers_failed;
 }

@@ -46,11 +46,14 @@ struct http_server_options {
 	int64_t header_timeout_ms;  /* to complete the header */
 	int64_t request_timeout_ms; /* to complete header and body */
 	const struct clock *clock;
+	/* Asked before a body is taken; false: it has answered, and nothing more is read. May be
+	 * NULL. */
+	bool (*admit)(void *arg, const struct http_route *route, struct http_exchange *x);
 	/* Called for each answer, for metrics; `route` is NULL when none was reached. May be NULL.
 	 */
 	void (*on_done)(void *arg, const struct http_route *route, unsigned status,
 			int64_t took_ms);
-	void *arg; /* of on_done and of the handlers */
+	void *arg; /* of these and of the handlers */
 };
 
 /* NULL with the reason (address in use, bad address). */

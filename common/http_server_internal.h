@@ -85,6 +85,7 @@ struct http_exchange {
 
 	bool begun; /* the header was seen */
 	bool in_handler;
+	bool admitting;
 	bool suspended;
 	bool answered;
 	unsigned early_status; /* decided before the handler: 404 or 405 */

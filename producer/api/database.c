@@ -8,10 +8,18 @@
 
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
+#define LONG_STATEMENT_TIMEOUT_MS 120000
+#define LONG_REQUESTS_MAX 4
 #define RETRY_AFTER "2"
 
 struct api_database {
 	struct pg *pg;
+	struct pg *long_work;
+};
+
+/* These have a connection of their own, so that nothing else waits for them. */
+static const bool is_long_work[API_STMT_COUNT] = {
+	[API_REDIAL_IMPORT] = true,
 };
 
 struct request {
@@ -36,7 +44,7 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	struct api_database *db = calloc(1, sizeof(*db));
 	if (!db)
 		abort();
-	const struct pg_options o = {
+	struct pg_options o = {
 		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-producer-api",
 		.stmts = api_stmts,
@@ -48,6 +56,10 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 		.clock = clock,
 	};
 	db->pg = pg_new(loop, &o);
+	o.application_name = "carillon-producer-api-long";
+	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
+	o.max_batches = LONG_REQUESTS_MAX;
+	db->long_work = pg_new(loop, &o);
 	return db;
 }
 
@@ -55,6 +67,7 @@ void api_database_free(struct api_database *db)
 {
 	if (!db)
 		return;
+	pg_free(db->long_work);
 	pg_free(db->pg);
 	free(db);
 }
@@ -100,7 +113,8 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)
 {
-	return pg_run(db->pg, stmt, params_count, params, cb, arg);
+	return pg_run(is_long_work[stmt] ? db->long_work : db->pg, stmt, params_count, params, cb,
+		      arg);
 }
 
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
@@ -113,6 +127,6 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 		return;
 	}
 	*r = (struct request){x, stmt, refuse};
-	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
+	if (!api_database_run(db, stmt, params_count, params, on_answer, r))
 		unavailable(r);
 }

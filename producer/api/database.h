@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The API's own connection: requests that read or write the database alone are one statement each
- * (producer/api/sql), which checks its input and answers with columns `status` and `body` (JSON).
+ * The API's own connections, one of them for long work: requests that read or write the database
+ * alone are one statement each (producer/api/sql), which checks its input and answers with columns
+ * `status` and `body` (JSON).
  */
 #ifndef CARILLON_PRODUCER_API_DATABASE_H
 #define CARILLON_PRODUCER_API_DATABASE_H

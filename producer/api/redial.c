@@ -20,6 +20,7 @@ enum source {
 	PATH,
 	QUERY,
 	BODY, /* a JSON object */
+	TEXT, /* the body as it came: the statement reads it */
 };
 
 static const struct endpoint {
@@ -43,6 +44,7 @@ static const struct endpoint {
 	{"POST", "/cleanup", API_REDIAL_CLEANUP, {{NONE, NULL}}},
 	{"GET", "/config", API_REDIAL_CONFIG, {{NONE, NULL}}},
 	{"PUT", "/config", API_REDIAL_CONFIGURE, {{BODY, NULL}}},
+	{"POST", "/import", API_REDIAL_IMPORT, {{TEXT, NULL}}},
 	{"POST",
 	 "/lead/{lead_id}/pause",
 	 API_REDIAL_LEAD,
@@ -87,6 +89,18 @@ static const char *object_of(struct http_exchange *x)
 	return NULL;
 }
 
+/* NULL, and `x` is answered, if no text can say it. */
+static const char *text_of(struct http_exchange *x)
+{
+	size_t n;
+	const char *body = http_body(x, &n);
+
+	if (strlen(body) == n)
+		return body;
+	refuse(x, 422, "the body has a NUL");
+	return NULL;
+}
+
 static const struct endpoint *find(struct http_exchange *x)
 {
 	const char *path = http_route_path(x) + strlen(REDIAL_BASE);
@@ -99,6 +113,15 @@ static const struct endpoint *find(struct http_exchange *x)
 	return NULL;
 }
 
+bool admit_redial(const struct api *api, struct http_exchange *x)
+{
+	if (auth_passes(api->cfg, AUTH_ADMIN, x))
+		return true;
+	http_respond_header(x, "WWW-Authenticate", "Bearer");
+	refuse(x, 401, "the admin key is missing or wrong: send it as X-API-Key");
+	return false;
+}
+
 void handle_redial(void *arg, struct http_exchange *x)
 {
 	struct api *api = arg;
@@ -106,11 +129,8 @@ void handle_redial(void *arg, struct http_exchange *x)
 	const char *params[PARAMS_MAX];
 	size_t n = 0;
 
-	if (!auth_passes(api->cfg, AUTH_ADMIN, x)) {
-		http_respond_header(x, "WWW-Authenticate", "Bearer");
-		refuse(x, 401, "the admin key is missing or wrong: send it as X-API-Key");
+	if (!admit_redial(api, x))
 		return;
-	}
 	for (; n < PARAMS_MAX && e->params[n].source != NONE; n++) {
 		const char *name = e->params[n].name;
 		switch (e->params[n].source) {
@@ -125,6 +145,11 @@ void handle_redial(void *arg, struct http_exchange *x)
 			break;
 		case BODY:
 			params[n] = object_of(x);
+			if (!params[n])
+				return;
+			break;
+		case TEXT:
+			params[n] = text_of(x);
 			if (!params[n])
 				return;
 			break;

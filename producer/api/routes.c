@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/process.h"
+#include "producer/api/auth.h"
 
 #define CONNECTIONS_MAX 1024
 #define HEADER_TIMEOUT_MS 5000
@@ -15,6 +16,7 @@
 #define REASON_BYTES 512
 #define NO_BODY 0
 #define SMALL_BODY 65536 /* of requests whose body says nothing yet */
+#define FILE_BODY (32 << 20)
 
 static const struct http_route routes[] = {
 	{"GET", "/healthz", handle_healthz, NO_BODY},
@@ -33,6 +35,7 @@ static const struct http_route routes[] = {
 	{"POST", REDIAL_BASE "/process", handle_redial, SMALL_BODY},
 	{"POST", REDIAL_BASE "/cleanup", handle_redial, SMALL_BODY},
 	{"GET,PUT", REDIAL_BASE "/config", handle_redial, SMALL_BODY},
+	{"POST", REDIAL_BASE "/import", handle_redial, FILE_BODY},
 	{"POST", REDIAL_BASE "/lead/{lead_id}/pause", handle_redial, SMALL_BODY},
 	{"POST", REDIAL_BASE "/lead/{lead_id}/resume", handle_redial, SMALL_BODY},
 	{"DELETE", REDIAL_BASE "/lead/{lead_id}", handle_redial, SMALL_BODY},
@@ -59,6 +62,18 @@ static void count_request(void *arg, const struct http_route *route, unsigned st
 	metric_add(METRIC_HTTP_REQUESTS, text, 1);
 }
 
+/* Only who has the key may make us hold a large body. */
+static bool admit(void *arg, const struct http_route *route, struct http_exchange *x)
+{
+	const struct api *api = arg;
+
+	if (route->max_body_bytes <= SMALL_BODY)
+		return true;
+	if (route->handler == handle_redial)
+		return admit_redial(api, x);
+	return auth_check(api->cfg, AUTH_ADMIN, x);
+}
+
 struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 {
 	char reason[REASON_BYTES];
@@ -72,6 +87,7 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 		.header_timeout_ms = HEADER_TIMEOUT_MS,
 		.request_timeout_ms = REQUEST_TIMEOUT_MS,
 		.clock = clock_system(),
+		.admit = admit,
 		.on_done = count_request,
 		.arg = api,
 	};

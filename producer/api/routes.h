@@ -29,6 +29,8 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 
 #define REDIAL_BASE "/api/admin/redial-queue"
 void handle_redial(void *arg, struct http_exchange *x);
+/* False, and answered: the request does not show the key. */
+bool admit_redial(const struct api *api, struct http_exchange *x);
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 
