@@ -449,9 +449,12 @@ static void answer_open(struct http_server *s)
 {
 	s->freeing = true;
 	connections_cut_phases(s, CONNECTION_HEADER, CONNECTION_BODY, CUT_OVERLOAD);
-	for (struct http_exchange *x = s->exchanges; x; x = x->next)
-		if (x->suspended)
+	for (struct http_exchange *x = s->exchanges; x; x = x->next) {
+		if (x->parts)
+			exchange_parts_break(x);
+		else if (x->suspended)
 			http_respond_problem(x, 503, NULL);
+	}
 	for (int i = 0; i == 0 || (s->exchanges_count > 0 && i < STOP_TURNS); i++) {
 		struct pollfd ready = {.fd = s->readable.fd, .events = POLLIN};
 		MHD_run(s->daemon);
