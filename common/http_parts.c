@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define PULL_BYTES 32768
+
 struct parts {
 	struct http_source source;
 	struct buf out; /* the part that is on its way */
@@ -64,8 +66,12 @@ void http_respond_parts(struct http_exchange *x, unsigned status, const char *co
 		*p = (struct parts){.source = *source, .asked = true};
 		buf_init(&p->out, SIZE_MAX - 1); /* as much as the source gives at a time */
 		x->parts = p;
-		r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32768, on_pull, x, NULL);
+		r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PULL_BYTES, on_pull, x,
+						      NULL);
 	}
+	/* libmicrohttpd ends even a HEAD's chunks, which a client takes for the next answer. */
+	if (r && strcmp(x->method, "HEAD") == 0)
+		MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 	exchange_answer(x, status, content_type, r);
 	if (!p)
 		source->gone(source->arg);

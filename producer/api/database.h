@@ -34,6 +34,12 @@ void api_database_free(struct api_database *db);
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
 			 size_t params_count, const char *const *params, api_refuse_fn *refuse);
 
+/* The result of a statement of this kind, which has a row and a body; NULL, and `x` is answered, if
+ * there is none. */
+const PGresult *api_database_rows(struct http_exchange *x, enum api_stmt stmt,
+				  api_refuse_fn *refuse, const struct pg_batch_result *b);
+void api_database_unavailable(struct http_exchange *x, api_refuse_fn *refuse);
+
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)
