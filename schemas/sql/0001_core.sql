@@ -324,7 +324,7 @@ CREATE TABLE redial_queue (
 	updated_at    timestamptz NOT NULL DEFAULT now(),
 	imported_at   timestamptz,                      -- updated_at as it came from a file; later than this, it is ours alone
 	UNIQUE (tenant_id, lead_id, phone_digits)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX redial_queue_due ON redial_queue (next_redial_timestamp)
 	WHERE status IN ('pending', 'rescheduled') AND seeded_for IS DISTINCT FROM next_redial_timestamp;
 

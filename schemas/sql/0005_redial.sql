@@ -106,6 +106,8 @@ $$;
 
 CREATE INDEX redial_queue_lead ON redial_queue (lead_id);
 CREATE INDEX redial_queue_updated ON redial_queue (updated_at);
+-- What is counted of each record: `status` reads this alone, a fifth of the table.
+CREATE INDEX redial_queue_counts ON redial_queue (status, next_redial_timestamp, attempts);
 
 -- A file as one JSON object, or what is wrong with it. An escape that stands for no character (\u0000, half a pair) would make all
 -- of it unreadable: it becomes U+FDD0, which no text has, for the one who reads the values to find.
