@@ -5,9 +5,11 @@ import json
 import os
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from lib.stack import SECRETS
@@ -347,3 +349,18 @@ def test_a_removed_record_stays_removed(stack):
     stack.wait_count(1, "calls", "outcome = 'NO_ANSWER'")
     stack.wait_count(0, "call_events", "state = 'parked'")
     stack.stays(lambda: stack.count("redial_queue") == 0, 1, "not brought back by the end of its call")
+
+
+def test_a_pause_and_a_claim_lock_in_one_order(stack):
+    stack.start("producer")
+    lead = redials(stack)
+    due(stack)
+    stack.wait_count(1, "follow_ups", "status = 'queued'")
+    with psycopg.connect(stack.database_url()) as claim, ThreadPoolExecutor() as pool:
+        claim.execute("select from carillon.follow_ups for update")
+        answer = pool.submit(call, stack, f"/lead/L-1/pause?phone={lead['phone']}", "POST")
+        stack.wait_until(lambda: stack.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == 1)
+        claim.execute("update carillon.follow_ups set status = 'skipped', reason = 'suppressed'")
+        claim.commit()
+        assert answer.result().status_code == 409 and "completed" in answer.result().json()["error"]
+    assert stack.count("redial_queue", "status = 'completed'") == 1
