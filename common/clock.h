@@ -20,7 +20,11 @@ struct clock {
 	void *arg;
 };
 
-/* The machine's clocks and getrandom(). Never NULL. */
+/*
+ * The machine's clocks and getrandom(). Never NULL. In a build with fail points (never a Release)
+ * wall time is ahead by the seconds that the file named by CARILLON_CLOCK_OFFSET says ("+3600"),
+ * which is also libfaketime's format: a test moves programs and database together.
+ */
 const struct clock *clock_system(void);
 
 int64_t clock_wall_ms(const struct clock *c);

@@ -54,6 +54,8 @@ void exchange_free(struct http_exchange *x)
 	s->exchanges_count--;
 	if (x->response)
 		MHD_destroy_response(x->response);
+	if (x->parts)
+		exchange_parts_release(x);
 	while (x->blocks) {
 		struct arena_block *block = x->blocks;
 		x->blocks = block->next;
@@ -233,23 +235,10 @@ static bool add_headers(struct http_exchange *x, struct MHD_Response *r, const c
 	for (size_t i = 0; i < x->headers_count; i++)
 		if (MHD_add_response_header(r, x->headers[i].name, x->headers[i].value) != MHD_YES)
 			return false;
-	if (x->server->stopping && MHD_add_response_header(r, "Connection", "close") != MHD_YES)
+	if ((x->server->stopping || x->admitting) &&
+	    MHD_add_response_header(r, "Connection", "close") != MHD_YES)
 		return false;
 	return !x->headers_failed;
-}
-
-static struct MHD_Response *make_response(struct http_exchange *x, const char *content_type,
-					  const void *body, size_t n)
-{
-	/* libmicrohttpd copies and does not write; its parameter is older than that. */
-	struct MHD_Response *r =
-		MHD_create_response_from_buffer(n, (void *)body, MHD_RESPMEM_MUST_COPY);
-
-	if (r && !add_headers(x, r, content_type)) {
-		MHD_destroy_response(r);
-		r = NULL;
-	}
-	return r;
 }
 
 void exchange_report(struct http_exchange *x, unsigned status)
@@ -267,27 +256,40 @@ enum MHD_Result exchange_queue(struct http_exchange *x)
 	return MHD_queue_response(x->mhd, x->status, x->response);
 }
 
-void http_respond(struct http_exchange *x, unsigned status, const char *content_type,
-		  const void *body, size_t n)
+void exchange_answer(struct http_exchange *x, unsigned status, const char *content_type,
+		     struct MHD_Response *r)
 {
 	assert(!x->answered);
-	x->answered = true;
-	x->status = status;
-	x->response = make_response(x, content_type, body, n);
-	if (!x->response) {
-		x->status = 500;
-		x->response =
-			MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	if (r && !add_headers(x, r, content_type)) {
+		MHD_destroy_response(r);
+		r = NULL;
 	}
+	x->answered = true;
+	x->status = r ? status : 500;
+	x->response =
+		r ? r : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 	exchange_report(x, x->status);
 	connection_enter(x->connection, CONNECTION_WRITING);
 	if (!x->suspended)
 		return; /* the handler callback queues it */
-	x->suspended = false;
 	/* Without a response libmicrohttpd asks again and is told to close. */
 	(void)!exchange_queue(x);
+	exchange_resume(x);
+}
+
+void exchange_resume(struct http_exchange *x)
+{
+	x->suspended = false;
 	MHD_resume_connection(x->mhd);
 	http_server_kick(x->server);
+}
+
+void http_respond(struct http_exchange *x, unsigned status, const char *content_type,
+		  const void *body, size_t n)
+{
+	/* libmicrohttpd copies and does not write; its parameter is older than that. */
+	exchange_answer(x, status, content_type,
+			MHD_create_response_from_buffer(n, (void *)body, MHD_RESPMEM_MUST_COPY));
 }
 
 void http_respond_problem(struct http_exchange *x, unsigned status, const char *detail)

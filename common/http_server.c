@@ -85,6 +85,18 @@ static void find_route(struct http_exchange *x)
 		http_respond_header(x, "Allow", allow.data);
 }
 
+static bool admitted(struct http_exchange *x)
+{
+	const struct http_server_options *o = &x->server->o;
+
+	if (!o->admit)
+		return true;
+	x->admitting = true;
+	bool good = o->admit(o->arg, x->route, x);
+	x->admitting = false;
+	return good;
+}
+
 /* The header is complete. A request that is refused here is answered before its body is read. */
 static void begin(struct http_exchange *x, const char *version)
 {
@@ -119,7 +131,7 @@ static void begin(struct http_exchange *x, const char *version)
 		exchange_refuse(x, x->early_status, NULL);
 	else if (content_length != UINT64_MAX && content_length > x->route->max_body_bytes)
 		exchange_refuse(x, 413, NULL);
-	else
+	else if (admitted(x))
 		connection_enter(x->connection, CONNECTION_BODY);
 }
 
@@ -437,9 +449,12 @@ static void answer_open(struct http_server *s)
 {
 	s->freeing = true;
 	connections_cut_phases(s, CONNECTION_HEADER, CONNECTION_BODY, CUT_OVERLOAD);
-	for (struct http_exchange *x = s->exchanges; x; x = x->next)
-		if (x->suspended)
+	for (struct http_exchange *x = s->exchanges; x; x = x->next) {
+		if (x->parts)
+			exchange_parts_break(x);
+		else if (x->suspended)
 			http_respond_problem(x, 503, NULL);
+	}
 	for (int i = 0; i == 0 || (s->exchanges_count > 0 && i < STOP_TURNS); i++) {
 		struct pollfd ready = {.fd = s->readable.fd, .events = POLLIN};
 		MHD_run(s->daemon);

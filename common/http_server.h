@@ -46,11 +46,14 @@ struct http_server_options {
 	int64_t header_timeout_ms;  /* to complete the header */
 	int64_t request_timeout_ms; /* to complete header and body */
 	const struct clock *clock;
+	/* Asked before a body is taken; false: it has answered, and nothing more is read. May be
+	 * NULL. */
+	bool (*admit)(void *arg, const struct http_route *route, struct http_exchange *x);
 	/* Called for each answer, for metrics; `route` is NULL when none was reached. May be NULL.
 	 */
 	void (*on_done)(void *arg, const struct http_route *route, unsigned status,
 			int64_t took_ms);
-	void *arg; /* of on_done and of the handlers */
+	void *arg; /* of these and of the handlers */
 };
 
 /* NULL with the reason (address in use, bad address). */
@@ -95,6 +98,29 @@ void http_respond(struct http_exchange *x, unsigned status, const char *content_
 void http_respond_header(struct http_exchange *x, const char *name, const char *value);
 /* RFC 9457 problem+json: {"type":"about:blank","title":...,"status":...,"detail":...} */
 void http_respond_problem(struct http_exchange *x, unsigned status, const char *detail);
+
+/*
+ * Answers in parts, for what should never be in memory whole: each is asked for when the one before
+ * it has gone to the client.
+ */
+struct http_source {
+	/* Give the next part, at once or any time later, by one http_respond_part() or
+	 * http_respond_break(). */
+	void (*more)(void *arg);
+	/* The exchange is over, all sent or the client gone: it must not be used any more. Called
+	 * once. */
+	void (*gone)(void *arg);
+	void *arg;
+};
+
+/* In place of http_respond(); asks for the first part. A client that takes nothing for 30 s is cut
+ * off. For HEAD no further part is asked for. */
+void http_respond_parts(struct http_exchange *x, unsigned status, const char *content_type,
+			const struct http_source *source);
+/* The bytes are copied. */
+void http_respond_part(struct http_exchange *x, const void *bytes, size_t n, bool is_last);
+/* What was sent is all there is; the client sees that the end is missing. */
+void http_respond_break(struct http_exchange *x);
 
 /* Compares a presented secret with the right one in time that depends on neither. NULL never
  * matches. */

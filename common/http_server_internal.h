@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What http_server.c (the daemon), http_connection.c (deadlines) and http_exchange.c (a request and
- * its answer) share.
+ * What http_server.c (the daemon), http_connection.c (deadlines), http_exchange.c (a request and
+ * its answer) and http_parts.c (an answer in parts) share.
  */
 #ifndef CARILLON_HTTP_SERVER_INTERNAL_H
 #define CARILLON_HTTP_SERVER_INTERNAL_H
@@ -85,12 +85,14 @@ struct http_exchange {
 
 	bool begun; /* the header was seen */
 	bool in_handler;
+	bool admitting;
 	bool suspended;
 	bool answered;
 	unsigned early_status; /* decided before the handler: 404 or 405 */
 	const char *allow;     /* the header of a 405 */
 	unsigned status;
 	struct MHD_Response *response;
+	struct parts *parts; /* of an answer in parts; http_parts.c */
 	struct text_pair headers[HTTP_RESPONSE_HEADERS_MAX];
 	size_t headers_count;
 	bool headers_failed;
@@ -109,6 +111,14 @@ bool exchange_parse_target(struct http_exchange *x) __attribute__((warn_unused_r
 void exchange_refuse(struct http_exchange *x, unsigned status, const char *detail);
 /* Gives the prepared answer to libmicrohttpd. */
 enum MHD_Result exchange_queue(struct http_exchange *x) __attribute__((warn_unused_result));
+/* The one answer: with the headers, or a 500 where `r` is NULL or they can't be had. */
+void exchange_answer(struct http_exchange *x, unsigned status, const char *content_type,
+		     struct MHD_Response *r);
+/* Of a suspended one. */
+void exchange_resume(struct http_exchange *x);
+/* Breaks off an answer in parts that waits for the next one. */
+void exchange_parts_break(struct http_exchange *x);
+void exchange_parts_release(struct http_exchange *x);
 void exchange_report(struct http_exchange *x, unsigned status);
 
 /* ---- The server ---- */

@@ -5,13 +5,26 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "producer/api/stream.h"
 
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
+#define LONG_STATEMENT_TIMEOUT_MS 120000
+#define LONG_REQUESTS_MAX 4
 #define RETRY_AFTER "2"
 
 struct api_database {
 	struct pg *pg;
+	struct pg *long_work;
+};
+
+/* Statements that are not answered in one go. */
+static const struct {
+	bool long_work; /* on a connection of its own, so that nothing else waits for it */
+	bool in_parts;	/* stream.h */
+} kinds[API_STMT_COUNT] = {
+	[API_REDIAL_IMPORT] = {.long_work = true},
+	[API_REDIAL_RECORDS] = {.in_parts = true},
 };
 
 struct request {
@@ -36,7 +49,7 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	struct api_database *db = calloc(1, sizeof(*db));
 	if (!db)
 		abort();
-	const struct pg_options o = {
+	struct pg_options o = {
 		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-producer-api",
 		.stmts = api_stmts,
@@ -48,6 +61,10 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 		.clock = clock,
 	};
 	db->pg = pg_new(loop, &o);
+	o.application_name = "carillon-producer-api-long";
+	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
+	o.max_batches = LONG_REQUESTS_MAX;
+	db->long_work = pg_new(loop, &o);
 	return db;
 }
 
@@ -55,44 +72,58 @@ void api_database_free(struct api_database *db)
 {
 	if (!db)
 		return;
+	pg_free(db->long_work);
 	pg_free(db->pg);
 	free(db);
 }
 
-static void unavailable(const struct request *r)
+void api_database_unavailable(struct http_exchange *x, const struct api_words *words)
 {
-	http_respond_header(r->x, "Retry-After", RETRY_AFTER);
-	r->words->refuse(r->x, 503, "the database can't be asked now; try again");
+	http_respond_header(x, "Retry-After", RETRY_AFTER);
+	words->refuse(x, 503, "the database can't be asked now; try again");
+}
+
+static void refuse_error(struct http_exchange *x, enum api_stmt stmt, const struct api_words *words,
+			 const struct pg_error *e)
+{
+	if (pg_error_is_transient(e)) {
+		api_database_unavailable(x, words);
+		return;
+	}
+	if (strncmp(e->sqlstate, "22", 2) == 0) {
+		words->refuse(
+			x, 422,
+			"a value of the request can't be read: text is UTF-8, numbers are of common size");
+		return;
+	}
+	log_error("api.failed", LOG_STR("statement", api_stmts[stmt].name),
+		  LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message));
+	words->refuse(x, 500, "the request could not be served; the log says why");
+}
+
+const PGresult *api_database_rows(struct http_exchange *x, enum api_stmt stmt,
+				  const struct api_words *words, const struct pg_batch_result *b)
+{
+	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE) {
+		refuse_error(x, stmt, words, &b->error);
+		return NULL;
+	}
+	const PGresult *rows = b->res[0];
+	if (PQntuples(rows) > 0 && pg_text(rows, 0, pg_col(rows, "body")))
+		return rows;
+	log_error("api.no_answer", LOG_STR("statement", api_stmts[stmt].name));
+	words->refuse(x, 500, "the request could not be served; the log says why");
+	return NULL;
 }
 
 static void on_answer(void *arg, const struct pg_batch_result *b)
 {
 	const struct request *r = arg;
+	const PGresult *rows = api_database_rows(r->x, r->stmt, r->words, b);
 
-	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE) {
-		if (pg_error_is_transient(&b->error)) {
-			unavailable(r);
-			return;
-		}
-		if (strncmp(b->error.sqlstate, "22", 2) == 0) {
-			r->words->refuse(
-				r->x, 422,
-				"a value of the request can't be read: text is UTF-8, numbers are of common size");
-			return;
-		}
-		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
-			  LOG_STR("sqlstate", b->error.sqlstate),
-			  LOG_STR("error", b->error.message));
-		r->words->refuse(r->x, 500, "the request could not be served; the log says why");
+	if (!rows)
 		return;
-	}
-	const PGresult *rows = b->res[0];
-	const char *body = PQntuples(rows) > 0 ? pg_text(rows, 0, pg_col(rows, "body")) : NULL;
-	if (!body) {
-		log_error("api.no_answer", LOG_STR("statement", api_stmts[r->stmt].name));
-		r->words->refuse(r->x, 500, "the request could not be served; the log says why");
-		return;
-	}
+	const char *body = pg_text(rows, 0, pg_col(rows, "body"));
 	unsigned status = (unsigned)pg_int(rows, 0, pg_col(rows, "status"));
 	http_respond(r->x, status, status < 400 ? "application/json" : r->words->refusal_type, body,
 		     strlen(body));
@@ -101,20 +132,24 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)
 {
-	return pg_run(db->pg, stmt, params_count, params, cb, arg);
+	return pg_run(kinds[stmt].long_work ? db->long_work : db->pg, stmt, params_count, params,
+		      cb, arg);
 }
 
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
 			 size_t params_count, const char *const *params,
 			 const struct api_words *words)
 {
+	if (kinds[stmt].in_parts) {
+		api_stream_answer(db, x, stmt, params_count, params, words);
+		return;
+	}
 	struct request *r = http_alloc(x, sizeof(*r));
-
 	if (!r) {
 		words->refuse(x, 503, "no memory");
 		return;
 	}
 	*r = (struct request){x, stmt, words};
-	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
-		unavailable(r);
+	if (!api_database_run(db, stmt, params_count, params, on_answer, r))
+		api_database_unavailable(x, words);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The API's own connection: requests that read or write the database alone are one statement each
- * (producer/api/sql), which checks its input and answers with columns `status` and `body` (JSON).
+ * The API's own connections, one of them for long work: requests that read or write the database
+ * alone are one statement each (producer/api/sql), which checks its input and answers with columns
+ * `status` and `body` (JSON).
  */
 #ifndef CARILLON_PRODUCER_API_DATABASE_H
 #define CARILLON_PRODUCER_API_DATABASE_H
@@ -37,6 +38,12 @@ void api_database_free(struct api_database *db);
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
 			 size_t params_count, const char *const *params,
 			 const struct api_words *words);
+
+/* The result of a statement of this kind, which has a row and a body; NULL, and `x` is answered, if
+ * there is none. */
+const PGresult *api_database_rows(struct http_exchange *x, enum api_stmt stmt,
+				  const struct api_words *words, const struct pg_batch_result *b);
+void api_database_unavailable(struct http_exchange *x, const struct api_words *words);
 
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,

@@ -76,6 +76,18 @@ static const char *object_of(const struct resource *r, struct http_exchange *x)
 	return NULL;
 }
 
+/* NULL, and `x` is answered, if no text can say it. */
+static const char *text_of(const struct resource *r, struct http_exchange *x)
+{
+	size_t n;
+	const char *body = http_body(x, &n);
+
+	if (strlen(body) == n)
+		return body;
+	r->words->refuse(x, r->words->unreadable_status, "the body has a NUL");
+	return NULL;
+}
+
 void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
 		    const struct config *cfg, struct http_exchange *x)
 {
@@ -102,6 +114,11 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 			break;
 		case PARAM_BODY:
 			params[n] = object_of(r, x);
+			if (!params[n])
+				return;
+			break;
+		case PARAM_TEXT:
+			params[n] = text_of(r, x);
 			if (!params[n])
 				return;
 			break;

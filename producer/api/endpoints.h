@@ -24,6 +24,7 @@ enum param_source {
 	PARAM_PATH,  /* {name} of the path */
 	PARAM_QUERY, /* ?name=; absent: NULL */
 	PARAM_BODY,  /* a JSON object */
+	PARAM_TEXT,  /* the body as it came: the statement reads it */
 };
 
 struct endpoint {

@@ -8,6 +8,7 @@
 #include "producer/api/routes.h"
 
 #define ERROR_BYTES 1024
+#define FILE_BYTES (32 << 20) /* of a month */
 
 static const struct endpoint endpoints[] = {
 	{"GET", REDIAL_BASE "/status", API_REDIAL_STATUS, 0, {{PARAM_NONE, NULL}}},
@@ -27,6 +28,7 @@ static const struct endpoint endpoints[] = {
 	{"POST", REDIAL_BASE "/cleanup", API_REDIAL_CLEANUP, 0, {{PARAM_NONE, NULL}}},
 	{"GET", REDIAL_BASE "/config", API_REDIAL_CONFIG, 0, {{PARAM_NONE, NULL}}},
 	{"PUT", REDIAL_BASE "/config", API_REDIAL_CONFIGURE, 0, {{PARAM_BODY, NULL}}},
+	{"POST", REDIAL_BASE "/import", API_REDIAL_IMPORT, FILE_BYTES, {{PARAM_TEXT, NULL}}},
 	{"POST",
 	 REDIAL_BASE "/lead/{lead_id}/pause",
 	 API_REDIAL_LEAD,

@@ -60,6 +60,25 @@ static void serve(void *arg, struct http_exchange *x)
 	assert(false && "a route has its row");
 }
 
+/* Only who has the key may make us hold a large body. */
+static bool admit(void *arg, const struct http_route *route, struct http_exchange *x)
+{
+	const struct api *api = arg;
+
+	if (route->max_body_bytes <= SMALL_BODY)
+		return true;
+	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
+		const struct resource *r = resources[i];
+		if (!endpoint_find(r, x))
+			continue;
+		if (auth_passes(api->cfg, r->auth, x))
+			return true;
+		auth_refuse(r->auth, x, r->words->refuse);
+		return false;
+	}
+	return auth_check(api->cfg, AUTH_ADMIN, x);
+}
+
 static size_t add_resource(size_t n, const struct resource *r)
 {
 	for (size_t i = 0; i < r->count; i++) {
@@ -121,6 +140,7 @@ struct http_server *api_serve(struct ev_loop *loop, struct api *api)
 		.header_timeout_ms = HEADER_TIMEOUT_MS,
 		.request_timeout_ms = REQUEST_TIMEOUT_MS,
 		.clock = clock_system(),
+		.admit = admit,
 		.on_done = count_request,
 		.arg = api,
 	};

@@ -333,10 +333,19 @@ CREATE TABLE redial_queue (
 	status        text NOT NULL CHECK (status IN ('pending', 'rescheduled', 'completed', 'max_attempts', 'paused')),
 	created_at    timestamptz NOT NULL DEFAULT now(),
 	updated_at    timestamptz NOT NULL DEFAULT now(),
+	imported_at   timestamptz,                      -- updated_at as it came from a file; later than this, it is ours alone
 	UNIQUE (tenant_id, lead_id, phone_digits)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX redial_queue_due ON redial_queue (next_redial_timestamp)
 	WHERE status IN ('pending', 'rescheduled') AND seeded_for IS DISTINCT FROM next_redial_timestamp;
+
+CREATE TABLE redial_removed (                       -- by people: no file brings them back
+	tenant_id    text NOT NULL REFERENCES tenants,
+	lead_id      text NOT NULL,
+	phone_digits text NOT NULL,
+	removed_at   timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (tenant_id, lead_id, phone_digits)
+);
 
 CREATE TABLE transitions (
 	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

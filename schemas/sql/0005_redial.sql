@@ -83,6 +83,11 @@ CREATE FUNCTION redial_record(r redial_queue, max_attempts integer) RETURNS json
 		'is_ready', coalesce(carillon.redial_is_ready((r).status, (r).attempts, (r).next_redial_timestamp, max_attempts), false))
 $$;
 
+-- What was updated before is past the retention.
+CREATE FUNCTION redial_oldest() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+	SELECT now() - (carillon.redial_setting() ->> 'retention_days')::integer * interval '1 day'
+$$;
+
 -- A record that is no longer to be dialed, whoever says so, calls off what was made of it; a call that is being dialed goes on.
 CREATE FUNCTION redial_call_off() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -93,6 +98,10 @@ BEGIN
 		UPDATE carillon.calls SET decided_at = now()
 		WHERE decided_at IS NULL AND job_id IN (SELECT job_id FROM carillon.follow_ups
 			WHERE source = 'redial' AND source_id = OLD.id::text AND status IN ('dialing', 'completed', 'undetermined'));
+		-- What the retention removes needs no note: no file brings in what is that old.
+		INSERT INTO carillon.redial_removed (tenant_id, lead_id, phone_digits)
+		SELECT OLD.tenant_id, OLD.lead_id, OLD.phone_digits WHERE OLD.updated_at >= carillon.redial_oldest()
+		ON CONFLICT (tenant_id, lead_id, phone_digits) DO UPDATE SET removed_at = excluded.removed_at;
 	END IF;
 	RETURN NULL;
 END $$;
@@ -122,7 +131,7 @@ CREATE TRIGGER redial_refused AFTER UPDATE OF status ON follow_ups FOR EACH ROW
 CREATE FUNCTION redial_retain(most bigint, by_whom text) RETURNS TABLE (removed bigint, closed bigint) LANGUAGE sql VOLATILE AS $$
 	WITH old AS MATERIALIZED (
 		SELECT id, status FROM carillon.redial_queue
-		WHERE updated_at < (SELECT now() - (carillon.redial_setting() ->> 'retention_days')::integer * interval '1 day')
+		WHERE updated_at < (SELECT carillon.redial_oldest())
 		ORDER BY updated_at LIMIT most FOR UPDATE SKIP LOCKED
 	), removed AS (
 		DELETE FROM carillon.redial_queue WHERE id = ANY (ARRAY(SELECT id FROM old WHERE status IN ('completed', 'max_attempts')))
@@ -131,6 +140,8 @@ CREATE FUNCTION redial_retain(most bigint, by_whom text) RETURNS TABLE (removed 
 		UPDATE carillon.redial_queue SET status = 'completed', next_redial_timestamp = NULL, updated_at = now()
 		WHERE id = ANY (ARRAY(SELECT id FROM old WHERE status NOT IN ('completed', 'max_attempts')))
 		RETURNING id
+	), forgotten AS (
+		DELETE FROM carillon.redial_removed WHERE removed_at < (SELECT carillon.redial_oldest())
 	), noted AS (
 		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, actor)
 		SELECT 'redial', id::text, status, 'removed', 'retention', by_whom FROM removed
@@ -142,3 +153,27 @@ $$;
 
 CREATE INDEX redial_queue_lead ON redial_queue (lead_id);
 CREATE INDEX redial_queue_updated ON redial_queue (updated_at);
+-- What is counted of each record: `status` reads this alone, a fifth of the table.
+CREATE INDEX redial_queue_counts ON redial_queue (status, next_redial_timestamp, attempts);
+
+-- A file as one JSON object, or what is wrong with it. An escape that stands for no character (\u0000, half a pair) would make all
+-- of it unreadable: it becomes U+FDD0, which no text has, for the one who reads the values to find.
+CREATE FUNCTION json_file(given text, OUT content json, OUT problem text) LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	no_escape CONSTANT text := '(?<!\\)((?:\\\\)*)';
+	place text;
+BEGIN
+	content := '{}';
+	IF position('\u' IN given) > 0 THEN
+		given := regexp_replace(given, no_escape || '(?:\\u0000|\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2})',
+			'\1\ufdd0', 'gi');
+	END IF;
+	IF json_typeof(given::json) = 'object' THEN
+		content := given;
+	ELSE
+		problem := 'the file is not a JSON object of records';
+	END IF;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+	GET STACKED DIAGNOSTICS problem := MESSAGE_TEXT, place := PG_EXCEPTION_CONTEXT;
+	problem := 'the file is not JSON: ' || problem || coalesce(', ' || substring(place FROM 'line [0-9]+'), '');
+END $$;

@@ -25,8 +25,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
 GRANT SELECT ON accounts, outcome_rules, outcome_words, time_zones TO carillon_webhook;
 
 -- The scheduler and the control API.
-GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, accounts, lanes, holidays, leads, follow_ups, claims, redial_queue, suppressions,
-	outcome_rules, outcome_words, settings TO carillon_producer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenants, accounts, lanes, holidays, leads, follow_ups, claims, redial_queue, redial_removed,
+	suppressions, outcome_rules, outcome_words, settings TO carillon_producer;
 GRANT SELECT, INSERT ON transitions TO carillon_producer;
 GRANT SELECT, UPDATE ON calls, live, call_events, dead_letters TO carillon_producer;
 GRANT DELETE ON live TO carillon_producer;
@@ -44,7 +44,7 @@ GRANT DELETE ON live TO carillon_consumer;
 GRANT SELECT, INSERT ON transitions TO carillon_consumer;
 
 -- People who look: everything but the sealed credentials.
-GRANT SELECT ON tenants, lanes, holidays, leads, follow_ups, claims, calls, provider_calls, live, call_events, call_reports, redial_queue, suppressions,
-	outcome_rules, outcome_words, settings, transitions, dead_letters, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_readonly;
+GRANT SELECT ON tenants, lanes, holidays, leads, follow_ups, claims, calls, provider_calls, live, call_events, call_reports, redial_queue, redial_removed,
+	suppressions, outcome_rules, outcome_words, settings, transitions, dead_letters, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_readonly;
 GRANT SELECT (id, tenant_id, name, provider, active, source, settings, max_concurrent, breaker_until, breaker_reason, created_at, updated_at)
 	ON accounts TO carillon_readonly;

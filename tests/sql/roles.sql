@@ -18,7 +18,7 @@ GROUP BY 1, 3;
 
 CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
-	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue suppressions outcome_rules outcome_words settings'),
+	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings'),
 	('producer', 'ra', 'transitions'),
 	('producer', 'rw', 'calls call_events dead_letters'),
 	('producer', 'rwd', 'live'),
@@ -29,7 +29,7 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('consumer', 'raw', 'calls provider_calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
 	('consumer', 'rawd', 'live'),
 	('consumer', 'ra', 'transitions'),
-	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue suppressions'
+	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
 		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations');
 
 SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -255,9 +256,36 @@ static void times_that_are_none_are_refused(void **state)
 	assert_int_equal(ms, 42);
 }
 
+#ifdef CARILLON_FAILPOINTS
+static void a_file_moves_the_wall_clock_alone(void **state)
+{
+	char path[] = "/tmp/carillon-clock-XXXXXX";
+	int fd = mkstemp(path);
+	int64_t before = clock_wall_ms(clock_system()), boot = clock_boot_ms(clock_system());
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(setenv("CARILLON_CLOCK_OFFSET", path, 1), 0);
+	assert_true(clock_wall_ms(clock_system()) - before < 3600000);
+	assert_int_equal(write(fd, "+86400\n", 7), 7);
+	assert_true(clock_wall_ms(clock_system()) - before >= 86400000);
+	assert_int_equal(pwrite(fd, "-", 1, 0), 1);
+	assert_true(clock_wall_ms(clock_system()) - before < -86400000 + 3600000);
+	assert_true(clock_boot_ms(clock_system()) - boot < 3600000);
+	close(fd);
+	unlink(path);
+	/* Gone: real time again. */
+	assert_true(clock_wall_ms(clock_system()) - before < 3600000);
+	unsetenv("CARILLON_CLOCK_OFFSET");
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#ifdef CARILLON_FAILPOINTS
+		cmocka_unit_test(a_file_moves_the_wall_clock_alone),
+#endif
 		cmocka_unit_test(reads_what_is_injected),
 		cmocka_unit_test(random_numbers_stay_below_their_bound_and_reach_all),
 		cmocka_unit_test(unfair_draws_are_repeated),

@@ -3,10 +3,15 @@
 -- made of it. $1 pause, resume or remove, $2 lead id, $3 phone: digits, with or without country code and "+"
 WITH asked AS MATERIALIZED (
 	SELECT regexp_replace(coalesce($3::text, ''), '[^0-9]', '', 'g') AS digits, (redial_setting() ->> 'max_attempts')::integer AS max_attempts
-), was AS MATERIALIZED (
-	SELECT r.* FROM redial_queue r, asked a
+), found AS MATERIALIZED (
+	SELECT r.id FROM redial_queue r, asked a
 	WHERE r.lead_id = $2::text AND a.digits <> '' AND r.phone_digits IN (a.digits, '1' || a.digits, CASE WHEN a.digits ~ '^1[0-9]{10}$' THEN substr(a.digits, 2) END)
-	ORDER BY r.id LIMIT 1 FOR UPDATE OF r
+	ORDER BY r.id LIMIT 1
+), own AS MATERIALIZED (   -- its follow-up is locked first, as by a claim, whose refusal goes on to the record
+	SELECT f.id FROM found r JOIN follow_ups f ON f.source = 'redial' AND f.source_id = r.id::text
+	WHERE f.status IN ('pending', 'queued') ORDER BY f.id FOR UPDATE OF f
+), was AS MATERIALIZED (
+	SELECT r.* FROM redial_queue r WHERE r.id = (SELECT id FROM found) AND (SELECT count(*) FROM own) >= 0 FOR UPDATE OF r
 ), paused AS (
 	UPDATE redial_queue r SET status = 'paused', updated_at = now() FROM was w
 	WHERE r.id = w.id AND $1::text = 'pause' AND w.status IN ('pending', 'rescheduled')

@@ -8,6 +8,7 @@ WITH setting AS MATERIALIZED (
 SELECT CASE WHEN EXISTS (SELECT FROM woken) THEN 200 ELSE 409 END AS status, CASE WHEN EXISTS (SELECT FROM woken)
 	THEN jsonb_build_object('success', true, 'timestamp', iso_utc(now()), 'message', 'Redial queue is being processed',
 		'ready_to_dial', (SELECT count(*) FROM redial_queue r, setting
-			WHERE redial_is_ready(r.status, r.attempts, r.next_redial_timestamp, (s ->> 'max_attempts')::integer)))
+			WHERE r.status IN ('pending', 'rescheduled') AND r.next_redial_timestamp <= now()
+			AND redial_is_ready(r.status, r.attempts, r.next_redial_timestamp, (s ->> 'max_attempts')::integer)))
 	ELSE jsonb_build_object('success', false, 'error', CASE WHEN (SELECT (s ->> 'enabled')::boolean FROM setting)
 		THEN 'the processor is stopped: start it first' ELSE 'the redial queue is disabled: enable it first' END) END AS body

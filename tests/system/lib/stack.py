@@ -190,7 +190,8 @@ class Stack:
         )
 
     def _bare_environment(self) -> dict[str, str]:
-        keep = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE")
+        keep = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE",
+                "CARILLON_CLOCK_OFFSET")
         return {key: os.environ[key] for key in keep if key in os.environ} | {"LANG": "C.UTF-8"}
 
     def _default_environment(self) -> dict[str, str]:

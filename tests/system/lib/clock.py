@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clock that a test moves, for PostgreSQL (by libfaketime) and for the processes (builds with fail points) alike."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+class Clock:
+    """Goes on by itself from wherever it is set. The file says by how many seconds it is ahead of the machine's."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def set(self, at: datetime) -> None:
+        """At most a second later than `at`: whole seconds are all that the file says."""
+        self._ahead = timedelta(seconds=-((datetime.now(UTC) - at) // timedelta(seconds=1)))
+        new = self._path.with_suffix(".new")
+        new.write_text(f"{int(self._ahead.total_seconds()):+d}\n")
+        new.chmod(0o644)  # PostgreSQL runs as another user
+        os.replace(new, self._path)
+
+    @property
+    def process_environment(self) -> dict[str, str]:
+        return {"CARILLON_CLOCK_OFFSET": str(self._path)}
+
+    @property
+    def postgres_environment(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1",
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "TZ": "UTC",
+        }
