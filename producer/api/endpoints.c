@@ -59,13 +59,16 @@ static bool check_query(const struct resource *r, const struct endpoint *e, stru
 }
 
 /* NULL, and `x` is answered, if it is not one object. */
-static const char *object_of(const struct resource *r, struct http_exchange *x)
+static const char *object_of(const struct resource *r, enum param_source source,
+			     struct http_exchange *x)
 {
 	char text[REASON_BYTES];
 	struct buf error;
 	size_t n;
 	const char *body = http_body(x, &n);
 
+	if (n == 0 && source == PARAM_BODY_IF_ANY)
+		return "{}";
 	buf_init_fixed(&error, text, sizeof(text));
 	_cleanup_json_ json_t *j = json_parse(body, n, n, &error);
 	if (json_is_object(j))
@@ -101,7 +104,8 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 			params[n] = http_query(x, name);
 			break;
 		case PARAM_BODY:
-			params[n] = object_of(r, x);
+		case PARAM_BODY_IF_ANY:
+			params[n] = object_of(r, e->params[n].source, x);
 			if (!params[n])
 				return;
 			break;

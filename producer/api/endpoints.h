@@ -20,10 +20,11 @@
 
 enum param_source {
 	PARAM_NONE,
-	PARAM_WORD,  /* the row's own */
-	PARAM_PATH,  /* {name} of the path */
-	PARAM_QUERY, /* ?name=; absent: NULL */
-	PARAM_BODY,  /* a JSON object */
+	PARAM_WORD,	   /* the row's own */
+	PARAM_PATH,	   /* {name} of the path */
+	PARAM_QUERY,	   /* ?name=; absent: NULL */
+	PARAM_BODY,	   /* a JSON object */
+	PARAM_BODY_IF_ANY, /* the same; an empty body is an empty object */
 };
 
 struct endpoint {

@@ -40,6 +40,8 @@ static const struct http_route single[] = {
 
 static const struct resource *const resources[] = {
 	&redial_resource,
+	&calls_resource,
+	&scheduler_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

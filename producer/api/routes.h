@@ -31,6 +31,8 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 /* Resources that are tables of statements. */
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource redial_resource;
+extern const struct resource calls_resource;
+extern const struct resource scheduler_resource;
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 

@@ -145,6 +145,8 @@ static void test_dead_letters(void **state)
 		   "select string_agg(topic || ' ' || \"offset\" || ' ' || length(value), ',' "
 		   "order by \"offset\") from dead_letters",
 		   EVENTS " 1 7," EVENTS " 2 12");
+	assert_sql(&world, "select distinct headers::text from dead_letters",
+		   "[[\"ce_id\", \"seven\"]]");
 	assert_sql(&world, "select status from calls", "completed");
 }
 
