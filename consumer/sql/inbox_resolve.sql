@@ -27,11 +27,12 @@ WITH waiting AS MATERIALIZED (
 	SELECT m.id, coalesce(m.call_job_id, c.job_id) AS call_job_id
 	FROM message m LEFT JOIN provider_calls c ON c.account_id = m.account_id AND c.provider_call_id = m.provider_call_id
 	WHERE m.call_job_id IS NOT NULL OR c.job_id IS NOT NULL
-), by_phone AS (   -- unknown, undetermined and not_dialed ones may be the call meant, so they make a second one ambiguous
+), by_phone AS (   -- what was given up may be the call meant too, so it makes a second one ambiguous
 	SELECT m.id, min(c.job_id::text)::uuid AS call_job_id, m.provider_call_id
 	FROM message m JOIN calls c ON c.phone = m.phone AND c.account_id = m.account_id
 		AND c.claimed_at < m.at AND c.claimed_at > m.at - interval '1 day'
-		AND c.status IN ('dialing', 'unknown', 'undetermined', 'not_dialed', 'calling', 'ringing', 'in_progress')
+		AND (c.status IN ('dialing', 'unknown', 'undetermined', 'not_dialed', 'calling', 'ringing', 'in_progress')
+			OR c.status = 'failed' AND c.resolution = 'close' AND c.event_rank = 0)
 		AND (c.provider_call_id IS NULL OR m.provider_call_id IS NULL)
 	WHERE m.job_id IS NULL AND NOT EXISTS (SELECT FROM by_id b WHERE b.id = m.id)
 	GROUP BY m.id, m.provider_call_id

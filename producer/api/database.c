@@ -59,33 +59,39 @@ void api_database_free(struct api_database *db)
 	free(db);
 }
 
-static void unavailable(const struct request *r)
+void api_database_unavailable(struct http_exchange *x, const struct api_words *words)
 {
-	http_respond_header(r->x, "Retry-After", RETRY_AFTER);
-	r->words->refuse(r->x, 503, "the database can't be asked now; try again");
+	http_respond_header(x, "Retry-After", RETRY_AFTER);
+	words->refuse(x, 503, "the database can't be asked now; try again");
+}
+
+bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const struct pg_error *e,
+			 const struct api_words *words)
+{
+	if (e->status == PG_OK || e->status == PG_NOT_DURABLE)
+		return false;
+	if (pg_error_is_transient(e)) {
+		api_database_unavailable(x, words);
+		return true;
+	}
+	if (strncmp(e->sqlstate, "22", 2) == 0) {
+		words->refuse(
+			x, 422,
+			"a value of the request can't be read: text is UTF-8, numbers are of common size");
+		return true;
+	}
+	log_error("api.failed", LOG_STR("statement", api_stmts[stmt].name),
+		  LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message));
+	words->refuse(x, 500, "the request could not be served; the log says why");
+	return true;
 }
 
 static void on_answer(void *arg, const struct pg_batch_result *b)
 {
 	const struct request *r = arg;
 
-	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE) {
-		if (pg_error_is_transient(&b->error)) {
-			unavailable(r);
-			return;
-		}
-		if (strncmp(b->error.sqlstate, "22", 2) == 0) {
-			r->words->refuse(
-				r->x, 422,
-				"a value of the request can't be read: text is UTF-8, numbers are of common size");
-			return;
-		}
-		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
-			  LOG_STR("sqlstate", b->error.sqlstate),
-			  LOG_STR("error", b->error.message));
-		r->words->refuse(r->x, 500, "the request could not be served; the log says why");
+	if (api_database_failed(r->x, r->stmt, &b->error, r->words))
 		return;
-	}
 	const PGresult *rows = b->res[0];
 	const char *body = PQntuples(rows) > 0 ? pg_text(rows, 0, pg_col(rows, "body")) : NULL;
 	if (!body) {
@@ -116,5 +122,5 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 	}
 	*r = (struct request){x, stmt, words};
 	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
-		unavailable(r);
+		api_database_unavailable(x, words);
 }

@@ -38,6 +38,12 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 			 size_t params_count, const char *const *params,
 			 const struct api_words *words);
 
+/* Answers `x` if the statement has failed; true then. */
+bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const struct pg_error *e,
+			 const struct api_words *words);
+/* 503 and Retry-After. */
+void api_database_unavailable(struct http_exchange *x, const struct api_words *words);
+
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)

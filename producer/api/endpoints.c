@@ -59,7 +59,7 @@ static bool check_query(const struct resource *r, const struct endpoint *e, stru
 }
 
 /* NULL, and `x` is answered, if it is not one object. */
-static const char *object_of(const struct resource *r, enum param_source source,
+static const char *object_of(const struct api_words *words, enum param_source source,
 			     struct http_exchange *x)
 {
 	char text[REASON_BYTES];
@@ -75,8 +75,13 @@ static const char *object_of(const struct resource *r, enum param_source source,
 		return body;
 	if (j)
 		buf_adds(&error, "the body is JSON, but not an object");
-	r->words->refuse(x, j ? 422 : r->words->unreadable_status, text);
+	words->refuse(x, j ? 422 : words->unreadable_status, text);
 	return NULL;
+}
+
+const char *endpoint_object(struct http_exchange *x)
+{
+	return object_of(&problem_words, PARAM_BODY, x);
 }
 
 void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
@@ -105,7 +110,7 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 			break;
 		case PARAM_BODY:
 		case PARAM_BODY_IF_ANY:
-			params[n] = object_of(r, e->params[n].source, x);
+			params[n] = object_of(r->words, e->params[n].source, x);
 			if (!params[n])
 				return;
 			break;

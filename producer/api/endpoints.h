@@ -53,6 +53,9 @@ extern const struct api_words problem_words;
 
 /* The row that the request's route was made of; NULL if it is none of this resource's. */
 const struct endpoint *endpoint_find(const struct resource *r, const struct http_exchange *x);
+/* For handlers of their own, with problems: the body as text of one object; NULL, and `x` is
+ * answered, if it is none. */
+const char *endpoint_object(struct http_exchange *x);
 void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
 		    const struct config *cfg, struct http_exchange *x);
 
