@@ -6,7 +6,7 @@
 -- $1 longest call + grace in s
 WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what follows is found by key
 	SELECT unnest(ARRAY(SELECT DISTINCT call_job_id FROM call_events
-		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
+		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
 ), call AS MATERIALIZED (
 	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at,
 		c.status IN ('rejected', 'not_dialed') OR c.resolution IS NOT DISTINCT FROM 'close' AND c.status = 'failed' AND c.event_rank = 0 AS given_up

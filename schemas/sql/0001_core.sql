@@ -268,7 +268,6 @@ CREATE TABLE call_events (
 CREATE INDEX call_events_call ON call_events (call_job_id) WHERE call_job_id IS NOT NULL;
 CREATE INDEX call_events_parked ON call_events (recorded_at) WHERE state = 'parked';
 CREATE INDEX call_events_parked_call ON call_events (provider_call_id) WHERE state = 'parked';
-CREATE INDEX call_events_ready ON call_events (message) WHERE state = 'parked' AND call_job_id IS NOT NULL;
 CREATE INDEX call_events_orphans ON call_events (phone) WHERE state = 'orphan';
 
 CREATE TABLE applied_offsets (

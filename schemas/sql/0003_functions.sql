@@ -167,6 +167,11 @@ CREATE FUNCTION call_rank(status text) RETURNS smallint LANGUAGE sql IMMUTABLE A
 		WHEN 'ringing' THEN 3 WHEN 'in_progress' THEN 4 ELSE 5 END)::smallint
 $$;
 
+-- The messages of the recorder's transaction whose calls are known and locked (inbox_resolve.sql).
+CREATE FUNCTION recorder_batch() RETURNS bigint[] LANGUAGE sql STABLE AS $$
+	SELECT nullif(current_setting('carillon.batch', true), '')::bigint[]
+$$;
+
 -- ---- Refusals of the API (RFC 9457) -------------------------------------------------------------------------------
 
 CREATE FUNCTION problem(status integer, detail text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
