@@ -4,9 +4,9 @@
  * counts once whatever breaks in between.
  *
  * A batch that fails for what is in it is tried again in halves, down to the message that can't be
- * applied. Before that one is given up it fails twice alone, and a batch without messages is tried:
- * if this fails as well, something else is wrong (a setting, a right, an earlier message), and the
- * recorder waits and says so rather than throw messages away.
+ * applied. Before that one is given up it fails twice alone, and a batch of those left behind is
+ * tried: if this fails as well, something else is wrong (a setting, a right, an earlier message),
+ * and the recorder waits and says so rather than throw messages away.
  */
 #include "consumer/recorder_internal.h"
 
@@ -214,7 +214,8 @@ static bool send_batch(struct recorder *r)
 	if (has_results || b->inbox.n > 0 || b->revisits || b->probe) {
 		add_stmt(r, CONSUMER_INBOX_RESOLVE, 5,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
-					       results[0], results[3], b->revisits ? "t" : "f"});
+					       results[0], results[3],
+					       b->revisits || b->probe ? "t" : "f"});
 		add_stmt(r, CONSUMER_EVENTS_APPLY, 1, (const char *const[]){longest_s});
 		add_stmt(r, CONSUMER_REDIAL_APPLY, 0, NULL);
 		add_stmt(r, CONSUMER_STAGE_APPLY, 2,

@@ -37,7 +37,7 @@ struct webhook_request {
 
 enum webhook_verify {
 	VERIFY_OK,
-	VERIFY_FORGED,
+	VERIFY_FORGED,	  /* with errno ENOMEM: it can't be told */
 	VERIFY_NO_SECRET, /* the account has nothing to verify with: nobody can be let in */
 };
 
@@ -56,6 +56,7 @@ enum webhook_reading {
 struct webhook_event {
 	struct msg_call_event event;
 	json_t *json;
+	bool no_memory; /* why it can't be read */
 	char event_id[WEBHOOK_EVENT_ID_BYTES];
 	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES];

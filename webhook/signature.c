@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Texts are compared by their digests: these have one length, whatever was presented. A failing
- * library means no match.
+ * library means no match, and errno ENOMEM.
  */
 #include "webhook/signature.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/seal.h"
@@ -40,16 +41,25 @@ bool secrets_given(const char *secrets)
 	return next_secret(&secrets, &secret);
 }
 
+/* The library fails for want of memory alone. */
+static bool digest(const struct sign_part *text, unsigned char ret_digest[SHA256_BYTES])
+{
+	if (sha256(text, 1, ret_digest))
+		return true;
+	errno = ENOMEM;
+	return false;
+}
+
 bool secrets_match(const char *presented, const char *secrets)
 {
 	unsigned char shown[SHA256_BYTES], right[SHA256_BYTES];
 	struct sign_part secret = {presented, presented ? strlen(presented) : 0};
 	bool match = false;
 
-	if (secret.n == 0 || !sha256(&secret, 1, shown))
+	if (secret.n == 0 || !digest(&secret, shown))
 		return false;
 	while (next_secret(&secrets, &secret))
-		match |= sha256(&secret, 1, right) && sign_equal(shown, right, sizeof(shown));
+		match |= digest(&secret, right) && sign_equal(shown, right, sizeof(shown));
 	return match;
 }
 
@@ -89,9 +99,12 @@ bool timed_signature_matches(const struct timed_signature *s, const char *secret
 		return false;
 	const struct sign_part parts[] = {
 		{s->timestamp, strlen(s->timestamp)}, {".", 1}, {body, body_bytes}};
-	while (next_secret(&secrets, &secret))
-		match |= sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, 3, right) ==
-				 sizeof(shown) &&
-			 sign_equal(shown, right, sizeof(shown));
+	while (next_secret(&secrets, &secret)) {
+		size_t n = sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, 3, right);
+
+		if (n != sizeof(shown))
+			errno = ENOMEM;
+		match |= n == sizeof(shown) && sign_equal(shown, right, sizeof(shown));
+	}
 	return match;
 }
