@@ -1,230 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of a callback, between a Kafka and an HTTP server that only write down what they are
  * told. */
-#include "webhook_fixture.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <openssl/crypto.h>
-
-#include "common/metrics.h"
-#include "webhook/ingest.h"
-
-#define SENT_MAX 400
-#define ANSWERS_MAX 400
-#define CALL "11111111-2222-3333-4444-555555555555"
-
-static const char accounts_json[] =
-	"[" ACCOUNT_JSON("omni", "omni", "{\"webhook_token\":\"omni-token\"}") "," ACCOUNT_JSON(
-		"vapi", "vapi",
-		"{\"webhook_secret\":\"vapi-secret\"}") "," ACCOUNT_JSON("bare", "vapi",
-									 "{}") ","
-									       "{\"id\":\"2\",\"name\":\"sealed\",\"tenant\":\"default\",\"provider\":\"vapi\","
-									       "\"active\":true,\"max_concurrent\":0,\"settings\":{},\"shut\":true}]";
-
-static const char report[] =
-	"{\"message\":{\"type\":\"end-of-call-report\",\"endedReason\":\"customer-did-not-answer\","
-	"\"customer\":{\"number\":\"+12025550101\"},\"call\":{\"id\":\"" CALL "\",\"name\":\"" JOB
-	"\"}}}";
-static const char sale[] =
-	"{\"call_id\":9001,\"to_number\":\"+12025550101\",\"call_report\":{\"extracted_variables\":"
-	"{\"outcome\":\"sale\"}}}";
-
-struct sent {
-	char topic[160], key[64];
-	char *value;
-	size_t value_bytes;
-	char headers[2048];
-	void *opaque;
-};
-
-static struct {
-	struct sent sent[SENT_MAX];
-	size_t sent_count;
-	size_t takes; /* so many messages are taken, then no more */
-	struct {
-		void *exchange;
-		unsigned status;
-		char event_id[WEBHOOK_EVENT_ID_BYTES];
-	} answers[ANSWERS_MAX];
-	size_t answers_count;
-	int64_t now_ms;
-	bool has_snapshot;
-} world;
-
-static struct snapshot rules_and_accounts;
-static struct msg_codec *codec;
-static struct ingest *ingest;
-static struct sent_header vapi_headers[] = {
-	{"X-Vapi-Secret", "vapi-secret"},
-	{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
-	{NULL, NULL}};
-static struct sent_header forged_headers[] = {{"X-Vapi-Secret", "vapi-secret2"}, {NULL, NULL}};
-
-/* ---- The world ---- */
-
-static int64_t fake_ms(void *arg)
-{
-	(void)arg;
-	return world.now_ms;
-}
-
-static void fake_random(void *arg, void *ret_bytes, size_t n)
-{
-	(void)arg;
-	memset(ret_bytes, 7, n);
-}
-
-static const struct clock fake_clock = {fake_ms, fake_ms, fake_random, NULL};
-
-static const struct snapshot *fake_snapshot(void *arg)
-{
-	(void)arg;
-	return world.has_snapshot ? &rules_and_accounts : NULL;
-}
-
-static bool fake_produce(void *arg, const struct kafka_message *m, void *opaque)
-{
-	struct sent *s = &world.sent[world.sent_count];
-	struct buf headers;
-
-	(void)arg;
-	if (world.takes == 0)
-		return false;
-	world.takes--;
-	assert_true(world.sent_count < SENT_MAX);
-	world.sent_count++;
-	snprintf(s->topic, sizeof(s->topic), "%s", m->topic);
-	snprintf(s->key, sizeof(s->key), "%.*s", (int)m->key_bytes, m->key);
-	s->value = malloc(m->value_bytes + 1);
-	assert_non_null(s->value);
-	memcpy(s->value, m->value, m->value_bytes);
-	s->value_bytes = m->value_bytes;
-	buf_init_fixed(&headers, s->headers, sizeof(s->headers));
-	for (size_t i = 0; i < m->headers_count; i++)
-		buf_addf(&headers, "%s=%s\n", m->headers[i].name, m->headers[i].value);
-	assert_false(headers.failed);
-	s->opaque = opaque;
-	return true;
-}
-
-static void fake_answer(void *arg, void *exchange, const struct ingest_answer *a)
-{
-	(void)arg;
-	assert_true(world.answers_count < ANSWERS_MAX);
-	for (size_t i = 0; i < world.answers_count; i++)
-		assert_ptr_not_equal(world.answers[i].exchange, exchange);
-	world.answers[world.answers_count].exchange = exchange;
-	world.answers[world.answers_count].status = a->status;
-	snprintf(world.answers[world.answers_count].event_id, WEBHOOK_EVENT_ID_BYTES, "%s",
-		 a->event_id ? a->event_id : "");
-	assert_true(a->status == 202 || a->detail);
-	world.answers_count++;
-}
-
-static int setup(void **state)
-{
-	static struct outcome_rule rules[] = {
-		{"", "SALE", RULE_SUCCESS, "closed"},
-		{"", "DO_NOT_CALL", RULE_SUPPRESS, ""},
-	};
-	const struct ingest_options o = {
-		.topic_prefix = "t.",
-		.codec = codec = msg_codec_new(),
-		.clock = &fake_clock,
-		.timeout_ms = 8000,
-		.max_open = 150,
-		.max_open_bytes = 100000,
-		.snapshot = fake_snapshot,
-		.produce = fake_produce,
-		.answer = fake_answer,
-	};
-
-	(void)state;
-	memset(&world, 0, sizeof(world));
-	world.takes = SENT_MAX;
-	world.now_ms = NOW_MS;
-	world.has_snapshot = true;
-	rules_and_accounts = (struct snapshot){
-		.accounts = accounts_of(accounts_json),
-		.rules = {rules, sizeof(rules) / sizeof(rules[0])},
-	};
-	rule_set_sort(&rules_and_accounts.rules);
-	metrics_reset();
-	ingest = ingest_new(&o);
-	return ingest && codec ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	ingest_free(ingest);
-	for (size_t i = 0; i < world.sent_count; i++)
-		free(world.sent[i].value);
-	account_set_free(rules_and_accounts.accounts);
-	msg_codec_free(codec);
-	return 0;
-}
-
-/* ---- Steps ---- */
-
-/* The exchange is any pointer of its own. */
-static void *exchange_of(size_t i)
-{
-	static char exchanges[ANSWERS_MAX];
-
-	return &exchanges[i];
-}
-
-static void take_vapi(const char *body, size_t exchange)
-{
-	const struct webhook_request r = request_of(body, vapi_headers);
-
-	ingest_take(ingest, "vapi", "vapi", &r, exchange_of(exchange));
-}
-
-static void take_vapi_forged(size_t exchange)
-{
-	const struct webhook_request r = request_of("{}", forged_headers);
-
-	ingest_take(ingest, "vapi", "vapi", &r, exchange_of(exchange));
-}
-
-static void take_omni(const char *body, size_t exchange)
-{
-	struct webhook_request r = request_of(body, NULL);
-
-	r.token = "omni-token";
-	ingest_take(ingest, "omni", "omni", &r, exchange_of(exchange));
-}
-
-static void deliver(size_t i, const char *error)
-{
-	ingest_on_delivery(ingest, world.sent[i].opaque, error);
-}
-
-static void assert_answered(unsigned status)
-{
-	assert_int_equal(world.answers_count, 1);
-	assert_int_equal(world.answers[0].status, status);
-	assert_int_equal(ingest_open(ingest), 0);
-}
-
-static void decode(size_t i, enum msg_type type, struct msg *ret)
-{
-	struct buf error;
-	int32_t id;
-
-	buf_init(&error, 1024);
-	if (msg_decode(codec, type, world.sent[i].value, world.sent[i].value_bytes, ret, &id,
-		       &error) != MSG_DECODED)
-		fail_msg("%s", error.data);
-	buf_release(&error);
-}
-
-/* ---- Tests ---- */
+#include "webhook_ingest_world.h"
 
 static void accepted_only_after_all_acknowledgements(void **state)
 {
@@ -310,24 +87,6 @@ static void a_failure_is_answered_once_and_at_once(void **state)
 	assert_int_equal(world.answers[0].status, 503);
 	deliver(2, "Local: Message timed out");
 	assert_answered(503);
-}
-
-/* What was written to stderr meanwhile. */
-static void stderr_of(void (*run)(void), char *ret_text, size_t n)
-{
-	int ends[2];
-	int saved = dup(STDERR_FILENO);
-
-	assert_int_equal(pipe(ends), 0);
-	dup2(ends[1], STDERR_FILENO);
-	run();
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	close(ends[1]);
-	ssize_t got = read(ends[0], ret_text, n - 1);
-	close(ends[0]);
-	assert_true(got > 0);
-	ret_text[got] = '\0';
 }
 
 static void fail_and_misread(void)
@@ -437,50 +196,6 @@ static void who_is_unknown_or_forged_is_refused(void **state)
 	assert_true(metric_value(METRIC_SIGNATURE_FAILURES, "omni") > 1);
 }
 
-static size_t lines_with(const char *log, const char *event)
-{
-	size_t n = 0;
-
-	for (; (log = strstr(log, event)) != NULL; log++)
-		n++;
-	return n;
-}
-
-static void forge(void)
-{
-	static const char *const tokens[] = {"omni-tokem", NULL};
-
-	for (size_t i = 0; i < 350; i++) {
-		struct webhook_request r = request_of("{}", NULL);
-		r.token = tokens[i % 2];
-		if (i == 300)
-			world.now_ms += 10000;
-		ingest_expire(ingest);
-		ingest_take(ingest, "omni", "omni", &r, exchange_of(i));
-	}
-	take_vapi_forged(350);
-	world.now_ms += 10000;
-	ingest_expire(ingest);
-	/* Quiet for a while: the next is a first one again. */
-	world.now_ms += 10000;
-	ingest_expire(ingest);
-	take_vapi_forged(351);
-}
-
-static void forgeries_do_not_fill_the_log(void **state)
-{
-	char logged[16384];
-
-	(void)state;
-	stderr_of(forge, logged, sizeof(logged));
-	assert_int_equal(world.answers_count, 352);
-	assert_int_equal((int)metric_value(METRIC_SIGNATURE_FAILURES, "omni"), 350);
-	assert_int_equal(lines_with(logged, "\"webhook.refused\""), 3);
-	assert_int_equal(lines_with(logged, "\"webhook.refused_more\""), 2);
-	assert_non_null(strstr(logged, "\"requests\":299"));
-	assert_non_null(strstr(logged, "\"requests\":50"));
-}
-
 static void what_cannot_be_read_is_kept_before_it_is_refused(void **state)
 {
 	static const char body[] = "{\"call_id\":9001,";
@@ -586,72 +301,6 @@ static void what_is_open_is_bounded(void **state)
 	free(large);
 }
 
-/* ---- No memory ---- */
-
-static bool memory_ends;
-
-static void *allocate(size_t n)
-{
-	return memory_ends ? NULL : malloc(n);
-}
-
-static void *crypto_allocate(size_t n, const char *file, int line)
-{
-	(void)file, (void)line;
-	return allocate(n);
-}
-
-static void *crypto_reallocate(void *p, size_t n, const char *file, int line)
-{
-	(void)file, (void)line;
-	return memory_ends ? NULL : realloc(p, n);
-}
-
-static void crypto_free(void *p, const char *file, int line)
-{
-	(void)file, (void)line;
-	free(p);
-}
-
-static void *allocate_never(size_t n)
-{
-	(void)n;
-	return NULL;
-}
-
-/* Neither forged nor unreadable: it is to be sent again. */
-static void without_memory_nobody_is_refused(void **state)
-{
-	struct webhook_request omni = request_of(sale, NULL);
-
-	(void)state;
-	omni.token = "omni-token";
-	json_set_alloc_funcs(allocate, free);
-	memory_ends = true;
-	take_vapi(report, 0);
-	ingest_take(ingest, "omni", "omni", &omni, exchange_of(1));
-	memory_ends = false;
-	assert_int_equal(world.answers_count, 2);
-	assert_int_equal(world.answers[0].status, 503);
-	assert_int_equal(world.answers[1].status, 503);
-	/* Verified, and then not to be parsed. */
-	json_set_alloc_funcs(allocate_never, free);
-	take_vapi(report, 2);
-	ingest_take(ingest, "omni", "omni", &omni, exchange_of(3));
-	json_set_alloc_funcs(malloc, free);
-	assert_int_equal(world.answers_count, 4);
-	assert_int_equal(world.answers[2].status, 503);
-	assert_int_equal(world.answers[3].status, 503);
-	assert_int_equal(world.sent_count, 0);
-	assert_int_equal((int)metric_value(METRIC_SIGNATURE_FAILURES, "omni"), 0);
-	ingest_take(ingest, "omni", "omni", &omni, exchange_of(4));
-	assert_true(world.sent_count > 0);
-	for (size_t i = 0; i < world.sent_count; i++)
-		deliver(i, NULL);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,16 +313,11 @@ int main(void)
 		TEST(a_full_queue_is_answered_at_once),
 		TEST(silence_is_answered_in_time),
 		TEST(who_is_unknown_or_forged_is_refused),
-		TEST(forgeries_do_not_fill_the_log),
-		TEST(without_memory_nobody_is_refused),
 		TEST(what_cannot_be_read_is_kept_before_it_is_refused),
 		TEST(what_cannot_be_kept_is_not_refused),
 		TEST(nobody_is_refused_before_the_accounts_are_known),
 		TEST(a_hundred_at_once_are_a_hundred_times_the_same),
 		TEST(what_is_open_is_bounded),
 	};
-	/* Before the library has any memory. */
-	assert_int_equal(CRYPTO_set_mem_functions(crypto_allocate, crypto_reallocate, crypto_free),
-			 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
