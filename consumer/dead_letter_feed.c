@@ -174,8 +174,11 @@ static void pause_writing(struct dead_letter_feed *f)
 static void letters_done(struct dead_letter_feed *f)
 {
 	for (; f->writing > 0; f->writing--) {
-		kafka_consumer_store(f->consumer, f->queue->read_topic, f->queue->read_partition,
-				     f->queue->read_offset + 1);
+		const struct letter *l = f->queue;
+
+		assert(l);
+		kafka_consumer_store(f->consumer, l->read_topic, l->read_partition,
+				     l->read_offset + 1);
 		pop(f);
 	}
 	f->limit = LETTERS_MAX;

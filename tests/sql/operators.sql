@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/inbox_resolve.sql
 \ir lib/prepare.psql
-SELECT plan(54);
+SELECT plan(56);
 
 SELECT fx.lane('one') AS lane \gset
 
@@ -139,6 +139,19 @@ UPDATE live SET checks = 5 WHERE job_id = :'job';
 EXECUTE mark_undetermined(ARRAY[:'job']::uuid[]) \g /dev/null
 SELECT results_eq(format('SELECT from_state, to_state, note, actor FROM transitions WHERE entity = ''call'' AND entity_id = %L', :'job'),
 	$$VALUES ('unknown', 'undetermined', '5 look-ups', 'reconciler')$$, 'an undetermined call says how often it was looked for');
+
+-- What came for its number and found no call is shown, of this account and after its claim alone.
+INSERT INTO call_events (message, account, event_id, tenant_id, type, rank, phone, state, recorded_at)
+SELECT 'event', v.account, v.event_id, 'fx', 'report', 5, c.phone, v.state, c.claimed_at + v.late FROM calls c, (VALUES
+	('fx-one', 'p-parked', 'parked', interval '1 minute'), ('fx-one', 'p-orphan', 'orphan', '1 hour'), ('fx-two', 'p-other', 'orphan', '1 hour'),
+	('fx-one', 'p-early', 'orphan', '-1 minute'), ('fx-one', 'p-history', 'history', '1 minute')) v (account, event_id, state, late)
+WHERE c.job_id = :'job';
+SET LOCAL ROLE carillon_producer;
+CREATE TEMP TABLE got ON COMMIT DROP AS EXECUTE call_get(:'job');
+RESET ROLE;
+SELECT is(array_to_string(ARRAY(SELECT jsonb_path_query(body, '$.possible_events[*].event_id') #>> '{}' FROM got), ' '), 'p-parked p-orphan',
+	'events that may be this call''s are evidence');
+SELECT is((SELECT body #>> '{look_ups,made}' FROM got), '5', 'and so are the look-ups');
 
 -- ---- Dead letters -------------------------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,11 @@ WITH call AS MATERIALIZED (
 ), event AS MATERIALIZED (
 	SELECT e.id, e.event_id, event_record(e) AS record
 	FROM call c JOIN call_events e ON e.call_job_id = c.job_id ORDER BY e.id LIMIT 200
+), possible AS (   -- by an index each: there are few
+	SELECT e FROM call c JOIN call_events e ON e.state = 'parked' AND e.call_job_id IS NULL AND e.recorded_at > c.claimed_at
+	WHERE normalize_phone(e.phone) = c.phone
+	UNION ALL
+	SELECT e FROM call c JOIN call_events e ON e.state = 'orphan' AND e.phone = c.phone AND e.call_job_id IS NULL
 )
 SELECT 200 AS status, call_record(c.row) || jsonb_build_object(
 	'follow_up', (SELECT jsonb_build_object('id', f.id, 'status', f.status, 'reason', f.reason, 'gate', f.gate, 'source', f.source,
@@ -19,11 +24,8 @@ SELECT 200 AS status, call_record(c.row) || jsonb_build_object(
 	'worker', c.worker,
 	'events', (SELECT coalesce(jsonb_agg(record ORDER BY id), '[]') FROM event),
 	'possible_events', (SELECT coalesce(jsonb_agg(event_record(e) ORDER BY (e).id), '[]') FROM (
-		SELECT e FROM call_events e JOIN accounts a ON a.name = e.account
-		WHERE e.state IN ('parked', 'orphan') AND e.call_job_id IS NULL AND a.id = c.account_id
-			AND e.recorded_at > c.claimed_at AND e.recorded_at < c.claimed_at + interval '1 day'
-			AND CASE e.state WHEN 'orphan' THEN e.phone = c.phone ELSE normalize_phone(e.phone) = c.phone END
-		LIMIT 50) p (e)),
+		SELECT * FROM possible WHERE (e).account = (SELECT name FROM accounts WHERE id = c.account_id)
+			AND (e).recorded_at > c.claimed_at AND (e).recorded_at < c.claimed_at + interval '1 day' LIMIT 50) p),
 	'transitions', (SELECT coalesce(jsonb_agg(transition_record(t) ORDER BY t.id), '[]') FROM transitions t
 		WHERE t.entity = 'call' AND t.entity_id = c.job_id::text
 			OR t.entity = 'lead' AND t.entity_id = c.lead_id::text
