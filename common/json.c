@@ -5,6 +5,7 @@
  */
 #include "common/json.h"
 
+#include <errno.h>
 #include <float.h>
 #include <limits.h>
 #include <math.h>
@@ -56,7 +57,6 @@ static const struct {
 	{json_error_null_character, "holds a NUL character"},
 	{json_error_duplicate_key, "holds a name twice in one object"},
 	{json_error_numeric_overflow, "holds a number that is too large"},
-	{json_error_out_of_memory, "no memory"},
 };
 
 static const char *error_text(enum json_error_code code)
@@ -72,6 +72,7 @@ json_t *json_parse(const char *bytes, size_t n, size_t max_bytes, struct buf *er
 {
 	json_error_t e;
 
+	errno = EINVAL;
 	if (n > max_bytes) {
 		buf_addf(error, "JSON of %zu bytes, at most %zu are taken", n, max_bytes);
 		return NULL;
@@ -81,10 +82,17 @@ json_t *json_parse(const char *bytes, size_t n, size_t max_bytes, struct buf *er
 		return NULL;
 	}
 	json_t *j = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &e);
-	if (!j)
+	if (j)
+		return j;
+	/* It has words for all that is wrong with a text. */
+	bool no_memory = !e.text[0] || json_error_code(&e) == json_error_out_of_memory;
+	errno = no_memory ? ENOMEM : EINVAL;
+	if (no_memory)
+		buf_adds(error, "no memory");
+	else
 		buf_addf(error, "bad JSON at byte %d (line %d): %s", e.position, e.line,
 			 error_text(json_error_code(&e)));
-	return j;
+	return NULL;
 }
 
 /* ---- Paths ---- */

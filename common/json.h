@@ -17,7 +17,8 @@
 #define _cleanup_json_ __attribute__((cleanup(json_cleanup)))
 void json_cleanup(json_t **j);
 
-/* NULL with the reason and its place. Free with json_decref(). Nesting deeper than 64 is refused.
+/* NULL with the reason and its place; errno is ENOMEM for want of memory, else EINVAL. Free with
+ * json_decref(). Nesting deeper than 64 is refused.
  */
 json_t *json_parse(const char *bytes, size_t n, size_t max_bytes, struct buf *error);
 

@@ -171,4 +171,19 @@ int kafka_check(const struct kafka_settings *s, int timeout_ms, struct buf *erro
 /* Header value of a consumed message as text, or NULL. Valid as long as the message. */
 const char *kafka_header_text(const rd_kafka_message_t *m, const char *name, size_t *ret_bytes);
 
+/* ---- Headers to be kept ---- */
+#define KAFKA_HEADERS_MAX 32
+#define KAFKA_HEADERS_BYTES 4096 /* packed */
+/*
+ * Appends the headers of a consumed message as "name NUL value NUL ...", in their order. Left out
+ * is what is no text (UTF-8 without NUL) and what would pass KAFKA_HEADERS_MAX or the buffer.
+ */
+void kafka_headers_pack(const rd_kafka_message_t *m, struct buf *packed);
+/* The headers of `n` packed bytes, borrowed from them, KAFKA_HEADERS_MAX at most. */
+size_t kafka_headers_unpack(const char *packed, size_t n, struct kafka_header *ret_headers);
+/* The value of the first one of that name, or NULL. */
+const char *kafka_headers_find(const struct kafka_header *headers, size_t n, const char *name);
+/* Appends [["name", "value"], ...]. */
+void kafka_headers_json(const struct kafka_header *headers, size_t n, struct buf *out);
+
 #endif

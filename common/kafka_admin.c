@@ -227,3 +227,36 @@ const char *kafka_header_text(const rd_kafka_message_t *m, const char *name, siz
 		*ret_bytes = value ? n : 0;
 	return value;
 }
+
+static bool is_text(const char *s, size_t n)
+{
+	size_t k = 0;
+
+	for (; n > 0 && *s && (k = utf8_sequence(s, n)) > 0; s += k)
+		n -= k;
+	return n == 0;
+}
+
+void kafka_headers_pack(const rd_kafka_message_t *m, struct buf *packed)
+{
+	rd_kafka_headers_t *headers;
+	const char *name;
+	const void *value;
+	size_t n, count = 0;
+
+	if (rd_kafka_message_headers(m, &headers))
+		return;
+	for (size_t i = 0;
+	     count < KAFKA_HEADERS_MAX && !rd_kafka_header_get_all(headers, i, &name, &value, &n);
+	     i++) {
+		size_t name_bytes = strlen(name) + 1;
+
+		if (!value || !is_text(name, name_bytes - 1) || !is_text(value, n) ||
+		    packed->len + name_bytes + n + 1 > packed->max_bytes)
+			continue;
+		buf_add(packed, name, name_bytes);
+		buf_add(packed, value, n);
+		buf_addc(packed, '\0');
+		count++;
+	}
+}

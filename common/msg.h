@@ -197,6 +197,10 @@ enum msg_decode msg_decode(struct msg_codec *c, enum msg_type type, const void *
 			   struct msg *ret, int32_t *ret_schema_id, struct buf *error)
 	__attribute__((warn_unused_result));
 
+/* Appends the message as a JSON object by the names of its schema; absent fields are left out, and
+ * bytes that are no text are null. For people. */
+void msg_write_json(const struct msg *m, struct buf *out);
+
 /* ---- Envelope: key and headers of a message, built into caller's memory ---- */
 #define MSG_HEADERS_MAX 10
 #define MSG_HEADER_BYTES 256

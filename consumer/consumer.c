@@ -172,8 +172,15 @@ static bool start_record(struct consumer *c, struct buf *error)
 		.clock = clock_system(),
 	};
 
+	const struct dead_letter_feed_options f = {
+		.cfg = c->process.cfg,
+		.worker = c->worker,
+		.clock = clock_system(),
+	};
+
 	c->recorder = recorder_new(c->process.loop, &o, error);
-	return c->recorder != NULL;
+	c->dead_letters = c->recorder ? dead_letter_feed_new(c->process.loop, &f, error) : NULL;
+	return c->dead_letters != NULL;
 }
 
 /* ---- Readiness ---- */
@@ -286,6 +293,7 @@ void consumer_free(struct consumer *c)
 	http_server_free(c->server);
 	publisher_free(c->publisher, PUBLISH_WAIT_MS);
 	recorder_free(c->recorder);
+	dead_letter_feed_free(c->dead_letters);
 	dispatcher_free(c->dispatcher);
 	pg_free(c->watch);
 	reconciler_free(c->reconciler);

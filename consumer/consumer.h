@@ -6,6 +6,7 @@
 #include "common/http_client.h"
 #include "common/pg.h"
 #include "common/process.h"
+#include "consumer/dead_letter_feed.h"
 #include "consumer/dispatcher.h"
 #include "consumer/publisher.h"
 #include "consumer/reconciler.h"
@@ -36,6 +37,7 @@ struct consumer {
 
 	/* ROLES has record. */
 	struct recorder *recorder;
+	struct dead_letter_feed *dead_letters;
 
 	struct readiness checks[8];
 	int stopping; /* parts that are not yet done */

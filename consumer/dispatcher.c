@@ -89,7 +89,8 @@ static void on_dead_letter(struct delivery *delivery, const char *error)
 }
 
 /* Keeps the bytes in `at`, one after the other: topic name and offsets are kept anyway. */
-static void keep_bytes(struct job *j, const rd_kafka_message_t *m, const char *reason, char *at)
+static void keep_bytes(struct job *j, const rd_kafka_message_t *m, const struct buf *headers,
+		       const char *reason, char *at)
 {
 	size_t reason_bytes = strlen(reason) + 1;
 
@@ -102,20 +103,28 @@ static void keep_bytes(struct job *j, const rd_kafka_message_t *m, const char *r
 	at += m->len;
 	if (m->key)
 		j->dead.key = memcpy(at, m->key, m->key_len);
+	at += m->key_len;
+	j->dead.headers = memcpy(at, headers->data, headers->len);
+	j->dead.headers_bytes = headers->len;
 	j->dead.topic = topic(j->d);
 }
 
 /* False without memory. */
 static bool take_dead_letter(struct dispatcher *d, const rd_kafka_message_t *m, const char *reason)
 {
-	char *bytes = malloc(m->len + m->key_len + strlen(reason) + 1);
+	char storage[KAFKA_HEADERS_BYTES + 1];
+	struct buf headers;
+
+	buf_init_fixed(&headers, storage, sizeof(storage));
+	kafka_headers_pack(m, &headers);
+	char *bytes = malloc(m->len + m->key_len + headers.len + strlen(reason) + 1);
 	struct job *j = bytes ? job_take(&d->pool, JOB_DEAD, m->partition, m->offset) : NULL;
 
 	if (!j) {
 		free(bytes);
 		return false;
 	}
-	keep_bytes(j, m, reason, bytes);
+	keep_bytes(j, m, &headers, reason, bytes);
 	j->delivery.done = on_dead_letter;
 	send_dead_letter(d, j);
 	return true;

@@ -20,6 +20,7 @@
 #define MESSAGE_MAX_BYTES (2u << 20)
 #define TOPIC_BYTES 160
 #define DLT_SUFFIX "-dlt"
+#define DLT_HEADERS 8
 
 struct publisher {
 	struct kafka_producer *producer;
@@ -132,10 +133,16 @@ void dead_letter_of(const rd_kafka_message_t *m, const char *reason, struct dead
 	};
 }
 
+bool is_dead_letter_header(const char *name)
+{
+	return strncmp(name, "x-dlt-", 6) == 0 || strncmp(name, "kafka_dlt-", 10) == 0;
+}
+
 bool publish_dead_letter(struct publisher *p, const struct dead_letter *l, struct delivery *d)
 {
 	char topic[TOPIC_BYTES + sizeof(DLT_SUFFIX)], partition[16], offset[24];
-	const struct kafka_header headers[] = {
+	struct kafka_header own[KAFKA_HEADERS_MAX];
+	struct kafka_header headers[DLT_HEADERS + KAFKA_HEADERS_MAX] = {
 		{"x-dlt-reason", l->reason},
 		{"x-dlt-topic", l->topic},
 		{"x-dlt-partition", partition},
@@ -152,9 +159,14 @@ bool publish_dead_letter(struct publisher *p, const struct dead_letter *l, struc
 		.value = l->value,
 		.value_bytes = l->value_bytes,
 		.headers = headers,
-		.headers_count = sizeof(headers) / sizeof(headers[0]),
+		.headers_count = DLT_HEADERS,
 	};
+	size_t n = kafka_headers_unpack(l->headers, l->headers_bytes, own);
 
+	for (size_t i = 0; i < n; i++) {
+		if (!is_dead_letter_header(own[i].name))
+			headers[k.headers_count++] = own[i];
+	}
 	snprintf(topic, sizeof(topic), "%s" DLT_SUFFIX, l->topic);
 	snprintf(partition, sizeof(partition), "%" PRId32, l->partition);
 	snprintf(offset, sizeof(offset), "%" PRId64, l->offset);

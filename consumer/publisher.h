@@ -57,15 +57,20 @@ struct dead_letter {
 	size_t key_bytes;
 	const void *value;
 	size_t value_bytes;
+	const char *headers; /* packed (common/kafka.h) */
+	size_t headers_bytes;
 	const char *reason;
 };
-/* `m` must outlive `ret`. */
+/* All but the headers; `m` must outlive `ret`. */
 void dead_letter_of(const rd_kafka_message_t *m, const char *reason, struct dead_letter *ret);
 /*
- * The original bytes with x-dlt-reason, x-dlt-topic, x-dlt-partition, x-dlt-offset and Spring's
- * kafka_dlt-* names. The offset may be stored only after `d` was told of success.
+ * The original bytes and headers with x-dlt-reason, x-dlt-topic, x-dlt-partition, x-dlt-offset and
+ * Spring's kafka_dlt-* names. The offset may be stored only after `d` was told of success.
  */
 bool publish_dead_letter(struct publisher *p, const struct dead_letter *l, struct delivery *d)
 	__attribute__((warn_unused_result));
+
+/* A header that tells of the dead letter, not one that its message came with. */
+bool is_dead_letter_header(const char *name);
 
 #endif

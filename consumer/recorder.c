@@ -28,6 +28,21 @@
 
 /* ---- The queue ---- */
 
+/* False without memory. */
+static bool keep_headers(struct recorder_item *item, const rd_kafka_message_t *m)
+{
+	char storage[KAFKA_HEADERS_BYTES + 1];
+	struct buf packed;
+
+	buf_init_fixed(&packed, storage, sizeof(storage));
+	kafka_headers_pack(m, &packed);
+	item->headers_bytes = packed.len;
+	item->headers = malloc(packed.len + 1);
+	if (item->headers)
+		memcpy(item->headers, packed.data, packed.len + 1);
+	return item->headers != NULL;
+}
+
 struct recorder_item *recorder_item_new(struct recorder *r, size_t topic,
 					const rd_kafka_message_t *m)
 {
@@ -43,7 +58,7 @@ struct recorder_item *recorder_item_new(struct recorder *r, size_t topic,
 	item->value_bytes = m->payload ? m->len : 0;
 	item->key = m->key ? malloc(item->key_bytes + 1) : NULL;
 	item->value = m->payload ? malloc(item->value_bytes + 1) : NULL;
-	if ((m->key && !item->key) || (m->payload && !item->value)) {
+	if ((m->key && !item->key) || (m->payload && !item->value) || !keep_headers(item, m)) {
 		recorder_item_free(item);
 		return NULL;
 	}
@@ -65,6 +80,7 @@ void recorder_item_free(struct recorder_item *item)
 	}
 	free(item->key);
 	free(item->value);
+	free(item->headers);
 	free(item);
 }
 

@@ -4,9 +4,9 @@
  * counts once whatever breaks in between.
  *
  * A batch that fails for what is in it is tried again in halves, down to the message that can't be
- * applied. Before that one is given up it fails twice alone, and a batch without messages is tried:
- * if this fails as well, something else is wrong (a setting, a right, an earlier message), and the
- * recorder waits and says so rather than throw messages away.
+ * applied. Before that one is given up it fails twice alone, and a batch of those left behind is
+ * tried: if this fails as well, something else is wrong (a setting, a right, an earlier message),
+ * and the recorder waits and says so rather than throw messages away.
  */
 #include "consumer/recorder_internal.h"
 
@@ -145,8 +145,10 @@ static void take_items(struct recorder *r)
 		struct recorder_position *p = recorder_position_find(r, i->topic, i->partition);
 		assert(p); /* others are dropped with their partition */
 		p->batch_end = i->offset + 1;
-		if (i->state != ITEM_GOOD)
-			recorder_rows_add_letter(&b->letters, r->topics[i->topic], i);
+		if (i->state != ITEM_GOOD) {
+			const struct dead_letter letter = recorder_item_letter(r, i);
+			recorder_rows_add_letter(&b->letters, &letter);
+		}
 		b->n++;
 	}
 	for (size_t i = 0; i < r->positions_count; i++) {
@@ -229,9 +231,9 @@ static bool send_batch(struct recorder *r)
 		add_stmt(r, CONSUMER_DEAD_LETTERS_INSERT, LETTER_COLUMNS, letters);
 	if (has_results) {
 		add_stmt(r, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, results);
-		add_stmt(r, CONSUMER_RESULTS_FACTS, 6,
+		add_stmt(r, CONSUMER_RESULTS_FACTS, 7,
 			 (const char *const[]){results[0], results[1], results[3], results[4],
-					       results[6], results[7]});
+					       results[6], results[7], longest_s});
 	}
 	if (b->inbox.n > 0)
 		add_stmt(r, CONSUMER_INBOX_INSERT, INBOX_COLUMNS, inbox);
@@ -242,7 +244,8 @@ static bool send_batch(struct recorder *r)
 	if (has_results || b->inbox.n > 0 || b->revisits || b->probe) {
 		add_stmt(r, CONSUMER_INBOX_RESOLVE, 5,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
-					       results[0], results[3], b->revisits ? "t" : "f"});
+					       results[0], results[3],
+					       b->revisits || b->probe ? "t" : "f"});
 		add_stmt(r, CONSUMER_EVENTS_APPLY, 1, (const char *const[]){longest_s});
 		add_stmt(r, CONSUMER_REDIAL_APPLY, 0, NULL);
 		add_stmt(r, CONSUMER_STAGE_APPLY, 2,
@@ -351,15 +354,18 @@ static void take_answers(struct recorder *r, const struct pg_batch_result *resul
 {
 	const struct recorder_batch *b = &r->batch;
 	const PGresult *proved = answer(b, result, CONSUMER_INBOX_RESOLVE);
-	const PGresult *alive = answer(b, result, CONSUMER_EVENTS_APPLY);
+	const PGresult *by_result = answer(b, result, CONSUMER_RESULTS_FACTS);
+	const PGresult *by_event = answer(b, result, CONSUMER_EVENTS_APPLY);
 	const PGresult *parked = answer(b, result, CONSUMER_INBOX_PARKED);
 
 	r->proofs_count = 0;
 	/* A batch of proofs alone must not lead to the next one for ever. */
 	if (proved && (b->n > 0 || b->revisits))
 		take_answered_proofs(r, proved);
-	if (alive)
-		report_alive(alive);
+	if (by_result)
+		report_alive(by_result);
+	if (by_event)
+		report_alive(by_event);
 	if (parked)
 		metric_set(METRIC_PARKED, NULL,
 			   (double)pg_int(parked, 0, pg_col(parked, "parked")));

@@ -44,10 +44,9 @@ static void on_delivered(struct delivery *d, const char *error)
 	recorder_advance(r);
 }
 
-/* False: no room now. */
-static bool send_letter(struct recorder *r, struct recorder_item *item)
+struct dead_letter recorder_item_letter(const struct recorder *r, const struct recorder_item *item)
 {
-	const struct dead_letter letter = {
+	return (struct dead_letter){
 		.topic = r->topics[item->topic],
 		.partition = item->partition,
 		.offset = item->offset,
@@ -55,8 +54,16 @@ static bool send_letter(struct recorder *r, struct recorder_item *item)
 		.key_bytes = item->key_bytes,
 		.value = item->value,
 		.value_bytes = item->value_bytes,
+		.headers = item->headers,
+		.headers_bytes = item->headers_bytes,
 		.reason = item->reason,
 	};
+}
+
+/* False: no room now. */
+static bool send_letter(struct recorder *r, struct recorder_item *item)
+{
+	const struct dead_letter letter = recorder_item_letter(r, item);
 
 	item->delivery.done = on_delivered;
 	if (!publish_dead_letter(r->o.publisher, &letter, &item->delivery))

@@ -40,6 +40,8 @@ struct recorder_item {
 	size_t key_bytes;
 	void *value;
 	size_t value_bytes;
+	char *headers; /* packed (common/kafka.h) */
+	size_t headers_bytes;
 	enum { ITEM_GOOD, ITEM_DEAD, ITEM_DEAD_SENT, ITEM_DEAD_STORED } state;
 	bool suspect; /* failed alone once */
 	char reason[RECORDER_TEXT_BYTES];
@@ -72,6 +74,7 @@ enum {
 	LETTER_KEY,
 	LETTER_REASON,
 	LETTER_VALUE,
+	LETTER_HEADERS,
 	LETTER_COLUMNS
 };
 enum {
@@ -116,8 +119,7 @@ const char *const *recorder_rows_params(struct recorder_rows *rows);
 
 /* Adds an event, redial update or stage transition; `body` is scratch. */
 void recorder_rows_add_message(struct recorder_rows *inbox, const struct msg *m, struct buf *body);
-void recorder_rows_add_letter(struct recorder_rows *letters, const char *topic,
-			      const struct recorder_item *item);
+void recorder_rows_add_letter(struct recorder_rows *letters, const struct dead_letter *l);
 void recorder_rows_add_position(struct recorder_rows *offsets, const char *topic,
 				const struct recorder_position *p);
 
@@ -212,6 +214,8 @@ void recorder_batch_release(struct recorder *r);
 /* Builds and sends the next batch, unless its dead letters or a schema are waited for. */
 void recorder_batch_start(struct recorder *r);
 
+/* The item as a dead letter; borrowed from it. */
+struct dead_letter recorder_item_letter(const struct recorder *r, const struct recorder_item *item);
 /* The message is none that can be used. */
 void recorder_item_bury(struct recorder_item *item, const char *reason);
 /* Sends the batch's dead letters to Kafka. True once all of them are there. */

@@ -274,29 +274,22 @@ void recorder_rows_add_message(struct recorder_rows *inbox, const struct msg *m,
 	assert(false && "a message about a call");
 }
 
-void recorder_rows_add_letter(struct recorder_rows *letters, const char *topic,
-			      const struct recorder_item *item)
+void recorder_rows_add_letter(struct recorder_rows *letters, const struct dead_letter *l)
 {
-	size_t key = 0;
+	struct kafka_header headers[KAFKA_HEADERS_MAX];
+	size_t n = kafka_headers_unpack(l->headers, l->headers_bytes, headers);
 
-	/* Any bytes can be a key; the column holds text. */
-	while (key < item->key_bytes && item->key[key]) {
-		size_t n = utf8_sequence(item->key + key, item->key_bytes - key);
-
-		if (!n)
-			break;
-		key += n;
-	}
 	letters->n++;
-	add_text(letters, LETTER_TOPIC, topic);
-	add_int(letters, LETTER_PARTITION, item->partition);
-	add_int(letters, LETTER_OFFSET, item->offset);
-	if (item->key)
-		pg_array_addn(&letters->arrays[LETTER_KEY], item->key, key);
-	else
-		add_text(letters, LETTER_KEY, NULL);
-	add_text(letters, LETTER_REASON, item->reason);
-	add_bytes(letters, LETTER_VALUE, item->value, item->value_bytes);
+	add_text(letters, LETTER_TOPIC, l->topic);
+	add_int(letters, LETTER_PARTITION, l->partition);
+	add_int(letters, LETTER_OFFSET, l->offset);
+	add_bytes(letters, LETTER_KEY, l->key, l->key_bytes);
+	add_text(letters, LETTER_REASON, l->reason);
+	add_bytes(letters, LETTER_VALUE, l->value, l->value_bytes);
+	buf_clear(&letters->scratch);
+	kafka_headers_json(headers, n, &letters->scratch);
+	pg_array_addn(&letters->arrays[LETTER_HEADERS], letters->scratch.data,
+		      letters->scratch.len);
 }
 
 void recorder_rows_add_position(struct recorder_rows *offsets, const char *topic,

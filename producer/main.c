@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * carillon-producer: makes follow-ups due, claims them, publishes their jobs, and answers the API.
- *
  *   scheduler -> pass (seed, claim) -> publisher -> Kafka
  *   sweeper   -> claimed but not published, and other repairs -> publisher
  *   api       -> requests, some of which the scheduler serves
@@ -84,7 +83,8 @@ static bool start(struct producer *p, const struct readiness *checks)
 			&(struct sweeper_options){loop, cfg, clock, p->publisher, may_publish, p});
 	p->topics = topics_new(loop, cfg, on_topics_ready, p);
 	process_set_readiness(p->process.name, checks);
-	p->api = (struct api){loop, cfg, p->scheduler, api_database_new(loop, cfg, clock), false};
+	p->api = (struct api){
+		loop, cfg, p->scheduler, p->publisher, api_database_new(loop, cfg, clock), false};
 	p->server = api_serve(loop, &p->api);
 	return p->server != NULL;
 }

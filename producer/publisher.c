@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "common/fail_point.h"
-#include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "producer_sql.h"
@@ -30,6 +29,7 @@
 struct publication;
 
 struct claim {
+	struct publisher_delivery delivery; /* of each of its messages */
 	struct publication *publication;
 	int64_t id;
 	size_t waiting; /* messages without an answer */
@@ -150,10 +150,28 @@ static void answer(struct claim *c, const char *error)
 		finish_publication(b);
 }
 
+static void on_job_delivered(struct publisher_delivery *d, const char *error)
+{
+	answer((struct claim *)(void *)((char *)d - offsetof(struct claim, delivery)), error);
+}
+
 static void on_delivery(void *arg, void *opaque, const char *error)
 {
+	struct publisher_delivery *d = opaque;
+
 	(void)arg;
-	answer(opaque, error);
+	d->done(d, error);
+}
+
+bool publisher_send(struct publisher *p, const struct kafka_message *m,
+		    struct publisher_delivery *d)
+{
+	return p->kafka && kafka_produce(p->kafka, m, d);
+}
+
+struct msg_codec *publisher_codec(const struct publisher *p)
+{
+	return p->o.codec;
 }
 
 /* ---- Publishing ---- */
@@ -228,7 +246,8 @@ static const char *produce(struct publisher *p, const struct msg *m, const char 
 		.headers = headers,
 		.headers_count = e.headers_count,
 	};
-	return kafka_produce(p->kafka, &message, c) ? NULL : "the queue to Kafka is full";
+	return kafka_produce(p->kafka, &message, &c->delivery) ? NULL
+							       : "the queue to Kafka is full";
 }
 
 /* One trace a publication: what was claimed together. */
@@ -250,7 +269,7 @@ static struct claim *claim_of(struct publication *b, int64_t id)
 			return &b->claims[i];
 	}
 	struct claim *c = &b->claims[b->claims_count++];
-	*c = (struct claim){.publication = b, .id = id};
+	*c = (struct claim){.delivery = {on_job_delivered}, .publication = b, .id = id};
 	return c;
 }
 

@@ -16,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/kafka.h"
 #include "common/msg.h"
 #include "common/pg.h"
 
@@ -58,6 +59,17 @@ size_t publisher_room(const struct publisher *p);
  * could be sent.
  */
 size_t publisher_publish(struct publisher *p, const PGresult *rows, publication_cb *cb, void *arg);
+
+/* The sender of a message; told exactly once, and must stay until then. */
+struct publisher_delivery {
+	/* error NULL: acknowledged by all in-sync replicas. */
+	void (*done)(struct publisher_delivery *d, const char *error);
+};
+/* Sends a message as it is. False: no room, or no client; `d` is not told then. */
+bool publisher_send(struct publisher *p, const struct kafka_message *m,
+		    struct publisher_delivery *d) __attribute__((warn_unused_result));
+/* For reading what was published. */
+struct msg_codec *publisher_codec(const struct publisher *p);
 
 /* Sends confirmations that wait for PostgreSQL, when it is back. */
 void publisher_confirm(struct publisher *p);

@@ -6,6 +6,7 @@
  */
 #include "webhook/adapter.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -68,6 +69,7 @@ const json_t *webhook_event_parse(struct webhook_event *e, const struct webhook_
 				  struct buf *error)
 {
 	e->json = json_parse(r->body, r->body_bytes, WEBHOOK_BODY_BYTES_MAX, error);
+	e->no_memory = !e->json && errno == ENOMEM;
 	if (e->json && !json_is_object(e->json)) {
 		buf_adds(error, "the body is no JSON object");
 		return NULL;

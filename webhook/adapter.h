@@ -39,7 +39,7 @@ struct webhook_request {
 
 enum webhook_verify {
 	VERIFY_OK,
-	VERIFY_FORGED,
+	VERIFY_FORGED,	  /* with errno ENOMEM: it can't be told */
 	VERIFY_NO_SECRET, /* the account has nothing to verify with: nobody can be let in */
 };
 
@@ -63,6 +63,7 @@ struct webhook_event {
 	json_t *json;
 	/* Of the person, where the provider tells; they live in `json`. */
 	const char *list_id, *first_name, *last_name, *state;
+	bool no_memory; /* why it can't be read */
 	char event_id[WEBHOOK_EVENT_ID_BYTES];
 	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES];

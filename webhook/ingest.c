@@ -7,6 +7,7 @@
 #include "webhook/ingest.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "webhook/dead_letter.h"
+#include "webhook/refusals.h"
 
 #define SOURCE "/carillon/webhook"
 #define ERROR_BYTES 512
@@ -40,6 +42,7 @@ struct pending {
 struct ingest {
 	struct ingest_options o;
 	struct buf value;
+	struct refusals *refusals;
 	struct pending *open; /* in the order of their deadlines, the answered ones too */
 	size_t unanswered;
 	size_t records;
@@ -148,6 +151,7 @@ void ingest_expire(struct ingest *g)
 	int64_t now = clock_boot_ms(g->o.clock);
 	struct pending *p, *next;
 
+	refusals_tick(g->refusals);
 	DL_FOREACH_SAFE (g->open, p, next) {
 		if (p->deadline > now)
 			break;
@@ -224,6 +228,14 @@ struct passage {
 	void *exchange;
 };
 
+/* It may well be authentic: to be sent again. */
+static void refuse_for_memory(const struct passage *t)
+{
+	log_warn("webhook.no_memory", LOG_STR("provider", t->account->provider),
+		 LOG_STR("account", t->account->name));
+	t->g->o.answer(t->g->o.arg, t->exchange, &not_stored);
+}
+
 /* What is authentic but of no use to us as it is: kept for an operator before it is refused. */
 static void refuse_unreadable(const struct passage *t, const char *reason)
 {
@@ -297,7 +309,10 @@ static void read_event(const struct passage *t)
 				       .status = 202, .says_success = t->adapter->answers_success});
 		break;
 	case READING_BAD:
-		refuse_unreadable(t, error.data);
+		if (e.no_memory || error.failed)
+			refuse_for_memory(t);
+		else
+			refuse_unreadable(t, error.data);
 		break;
 	}
 	webhook_event_release(&e);
@@ -309,14 +324,19 @@ static void read_event(const struct passage *t)
 /* True if it may go on; else it is answered. */
 static bool is_authentic(const struct passage *t)
 {
+	static const char forged[] = "wrong secret or signature";
+	static const char no_secret[] = "no secret is configured";
+
+	errno = 0;
 	enum webhook_verify v = t->adapter->verify(t->account, t->request);
 
 	if (v == VERIFY_OK)
 		return true;
-	log_warn("webhook.refused", LOG_STR("provider", t->account->provider),
-		 LOG_STR("account", t->account->name),
-		 LOG_STR("reason", v == VERIFY_FORGED ? "wrong secret or signature"
-						      : "no secret is configured"));
+	if (v == VERIFY_FORGED && errno == ENOMEM) {
+		refuse_for_memory(t);
+		return false;
+	}
+	refusals_add(t->g->refusals, t->account, v == VERIFY_FORGED ? forged : no_secret);
 	metric_add(METRIC_SIGNATURE_FAILURES, t->account->name, 1);
 	answer(t->g, t->exchange, 401, "the request can't be verified");
 	return false;
@@ -373,6 +393,11 @@ struct ingest *ingest_new(const struct ingest_options *o)
 
 	if (!g)
 		return NULL;
+	g->refusals = refusals_new(o->clock);
+	if (!g->refusals) {
+		free(g);
+		return NULL;
+	}
 	g->o = *o;
 	g->o.topic_prefix = NULL; /* the topics are made of it here */
 	buf_init(&g->value, MSG_VALUE_BYTES_MAX);
@@ -393,6 +418,7 @@ void ingest_free(struct ingest *g)
 	if (!g)
 		return;
 	assert(!g->open);
+	refusals_free(g->refusals);
 	buf_release(&g->value);
 	free(g);
 }

@@ -61,7 +61,8 @@ void ingest_take(struct ingest *g, const char *provider, const char *account,
 		 const struct webhook_request *r, void *exchange);
 /* error NULL: acknowledged. */
 void ingest_on_delivery(struct ingest *g, void *opaque, const char *error);
-/* Answers what is open for longer than timeout_ms. To be called every now and then. */
+/* Answers what is open for longer than timeout_ms, and logs how many were refused. To be called
+ * every now and then. */
 void ingest_expire(struct ingest *g);
 /* Exchanges not answered yet. */
 size_t ingest_open(const struct ingest *g);

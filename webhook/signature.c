@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Texts are compared by their digests: these have one length, whatever was presented. A failing
- * library means no match.
+ * library means no match, and errno ENOMEM.
  */
 #include "webhook/signature.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/seal.h"
@@ -40,16 +41,25 @@ bool secrets_given(const char *secrets)
 	return next_secret(&secrets, &secret);
 }
 
+/* The library fails for want of memory alone. */
+static bool digest(const struct sign_part *text, unsigned char ret_digest[SHA256_BYTES])
+{
+	if (sha256(text, 1, ret_digest))
+		return true;
+	errno = ENOMEM;
+	return false;
+}
+
 bool secrets_match(const char *presented, const char *secrets)
 {
 	unsigned char shown[SHA256_BYTES], right[SHA256_BYTES];
 	struct sign_part secret = {presented, presented ? strlen(presented) : 0};
 	bool match = false;
 
-	if (secret.n == 0 || !sha256(&secret, 1, shown))
+	if (secret.n == 0 || !digest(&secret, shown))
 		return false;
 	while (next_secret(&secrets, &secret))
-		match |= sha256(&secret, 1, right) && sign_equal(shown, right, sizeof(shown));
+		match |= digest(&secret, right) && sign_equal(shown, right, sizeof(shown));
 	return match;
 }
 
@@ -82,10 +92,13 @@ static bool is_signed(const char *hex, const char *secrets, const struct sign_pa
 
 	if (strlen(hex) != 2 * sizeof(shown) || hex_decode(hex, 2 * sizeof(shown), shown) != 0)
 		return false;
-	while (next_secret(&secrets, &secret))
-		match |= sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, n, right) ==
-				 sizeof(shown) &&
-			 sign_equal(shown, right, sizeof(shown));
+	while (next_secret(&secrets, &secret)) {
+		size_t made = sign_hmac(SIGN_SHA256, secret.bytes, secret.n, parts, n, right);
+
+		if (made != sizeof(shown))
+			errno = ENOMEM;
+		match |= made == sizeof(shown) && sign_equal(shown, right, sizeof(shown));
+	}
 	return match;
 }
 

@@ -6,14 +6,15 @@
 -- $1 longest call + grace in s
 WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what follows is found by key
 	SELECT unnest(ARRAY(SELECT DISTINCT call_job_id FROM call_events
-		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
+		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
 ), call AS MATERIALIZED (
-	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at
+	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at,
+		c.status IN ('rejected', 'not_dialed') OR c.resolution IS NOT DISTINCT FROM 'close' AND c.status = 'failed' AND c.event_rank = 0 AS given_up
 	FROM many JOIN calls c USING (job_id)
 	WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')
 	ORDER BY c.job_id FOR NO KEY UPDATE OF c
 ), fold AS MATERIALIZED (
-	SELECT k.*, f.*, k.was IN ('rejected', 'not_dialed') AS came_alive, f.ended_at IS NOT NULL AS over,
+	SELECT k.*, f.*, k.given_up AS came_alive, f.ended_at IS NOT NULL AS over,
 		CASE WHEN f.ended_at IS NULL THEN (ARRAY['calling', 'ringing', 'in_progress'])[f.rank]
 			WHEN outcome_is_failure(f.outcome) THEN 'failed'
 			ELSE 'completed' END AS status
@@ -87,6 +88,9 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 ), called AS (   -- and the lead source makes no other
 	UPDATE leads l SET call_date = coalesce(l.call_date, a.posted_at, now()), updated_at = now()
 	FROM alive a WHERE l.id = a.lead_id
+), noted AS (
+	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor)
+	SELECT 'call', job_id::text, was, status, 'call_found', 'recorder' FROM alive
 )
 SELECT a.job_id, a.was, a.status, a.follow_up_id, o.id IS NOT NULL AS called_off
 FROM alive a LEFT JOIN called_off o ON o.id = a.follow_up_id

@@ -2,7 +2,8 @@
 -- Finds the calls of parked messages: of this batch's own, and of those that waited for one of its results. Those with our job id
 -- have it already (inbox_insert.sql); others by the account's provider call id, else by phone, if exactly one call of the account
 -- to it can be meant. Locks the calls, and the leads of decisions, so that the statements after this one see what other recorders
--- did. Answers with the calls that a message proves to exist although they are not accepted yet.
+-- did, and leaves the messages to recorder_batch(): they take these and no others, which another recorder may be at. Answers
+-- with the calls that a message proves to exist although they are not accepted yet.
 -- $1 accounts and $2 event ids of the batch's messages, $3 job ids and $4 provider call ids of its results, $5 also take up
 -- those left behind
 WITH waiting AS MATERIALIZED (
@@ -27,11 +28,12 @@ WITH waiting AS MATERIALIZED (
 	SELECT m.id, coalesce(m.call_job_id, c.job_id) AS call_job_id
 	FROM message m LEFT JOIN provider_calls c ON c.account_id = m.account_id AND c.provider_call_id = m.provider_call_id
 	WHERE m.call_job_id IS NOT NULL OR c.job_id IS NOT NULL
-), by_phone AS (   -- unknown, undetermined and not_dialed ones may be the call meant, so they make a second one ambiguous
+), by_phone AS (   -- what was given up may be the call meant too, so it makes a second one ambiguous
 	SELECT m.id, min(c.job_id::text)::uuid AS call_job_id, m.provider_call_id
 	FROM message m JOIN calls c ON c.phone = m.phone AND c.account_id = m.account_id
 		AND c.claimed_at < m.at AND c.claimed_at > m.at - interval '1 day'
-		AND c.status IN ('dialing', 'unknown', 'undetermined', 'not_dialed', 'calling', 'ringing', 'in_progress')
+		AND (c.status IN ('dialing', 'unknown', 'undetermined', 'not_dialed', 'calling', 'ringing', 'in_progress')
+			OR c.status = 'failed' AND c.resolution = 'close' AND c.event_rank = 0)
 		AND (c.provider_call_id IS NULL OR m.provider_call_id IS NULL)
 	WHERE m.job_id IS NULL AND NOT EXISTS (SELECT FROM by_id b WHERE b.id = m.id)
 	GROUP BY m.id, m.provider_call_id
@@ -62,5 +64,8 @@ WITH waiting AS MATERIALIZED (
 SELECT p.job_id, CASE WHEN NOT EXISTS (SELECT FROM provider_calls o WHERE o.account_id = p.account_id
 		AND o.provider_call_id = p.provider_call_id AND o.job_id <> p.job_id)
 	AND p.job_id = min(p.job_id::text) OVER (PARTITION BY p.account_id, p.provider_call_id)::uuid
-	THEN p.provider_call_id END AS provider_call_id, (SELECT count(*) FROM lead) AS leads_locked
+	THEN p.provider_call_id END AS provider_call_id
 FROM proved p
+UNION ALL   -- no row, but what it names is done whether or not anything is proved
+SELECT NULL, NULL WHERE (SELECT count(*) FROM lead) < 0
+	OR set_config('carillon.batch', (SELECT coalesce(array_agg(id), '{}')::text FROM found), true) IS NULL

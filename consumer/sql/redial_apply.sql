@@ -7,7 +7,7 @@
 -- counts no second time. inbox_resolve.sql has locked the leads.
 WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a thousand rows, of all else too few
 	SELECT ids[i] AS id FROM (SELECT array_agg(id) AS ids FROM call_events
-		WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'redial') w CROSS JOIN generate_subscripts(ids, 1) i
+		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'redial') w CROSS JOIN generate_subscripts(ids, 1) i
 ), ready AS MATERIALIZED (
 	SELECT r.*, NOT decides AND kind = 'outside' AND action IN ('complete', 'stop') AS corrects
 	FROM (SELECT d.*, d.decided_at IS NULL AND row_number() OVER (PARTITION BY d.job_id ORDER BY d.at, d.event_id) = 1 AS decides

@@ -8,7 +8,8 @@ WITH ready AS MATERIALIZED (
 	FROM (SELECT e.id, e.event_id, m.at, e.body ->> 'to' AS to_state, e.body ->> 'reason' AS reason, l.id AS lead_id, l.stage,
 			EXISTS (SELECT FROM transitions t WHERE t.entity = 'lead' AND t.entity_id = l.id::text
 				AND t.actor = 'recorder' AND t.reason <> 'dispatched' AND t.at > m.at) AS overtaken
-		FROM (SELECT id FROM call_events WHERE state = 'parked' AND call_job_id IS NOT NULL AND message = 'stage'
+		FROM (SELECT id FROM call_events
+			WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'stage'
 			UNION
 			SELECT x.id FROM unnest($1::text[], $2::text[]) b (account, event_id)
 				JOIN call_events x ON x.account = b.account AND x.event_id = b.event_id

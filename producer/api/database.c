@@ -83,31 +83,32 @@ void api_database_unavailable(struct http_exchange *x, const struct api_words *w
 	words->refuse(x, 503, "the database can't be asked now; try again");
 }
 
-static void refuse_error(struct http_exchange *x, enum api_stmt stmt, const struct api_words *words,
-			 const struct pg_error *e)
+bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const struct pg_error *e,
+			 const struct api_words *words)
 {
+	if (e->status == PG_OK || e->status == PG_NOT_DURABLE)
+		return false;
 	if (pg_error_is_transient(e)) {
 		api_database_unavailable(x, words);
-		return;
+		return true;
 	}
 	if (strncmp(e->sqlstate, "22", 2) == 0) {
 		words->refuse(
 			x, 422,
 			"a value of the request can't be read: text is UTF-8, numbers are of common size");
-		return;
+		return true;
 	}
 	log_error("api.failed", LOG_STR("statement", api_stmts[stmt].name),
 		  LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message));
 	words->refuse(x, 500, "the request could not be served; the log says why");
+	return true;
 }
 
 const PGresult *api_database_rows(struct http_exchange *x, enum api_stmt stmt,
 				  const struct api_words *words, const struct pg_batch_result *b)
 {
-	if (b->error.status != PG_OK && b->error.status != PG_NOT_DURABLE) {
-		refuse_error(x, stmt, words, &b->error);
+	if (api_database_failed(x, stmt, &b->error, words))
 		return NULL;
-	}
 	const PGresult *rows = b->res[0];
 	if (PQntuples(rows) > 0 && pg_text(rows, 0, pg_col(rows, "body")))
 		return rows;

@@ -43,6 +43,10 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
  * there is none. */
 const PGresult *api_database_rows(struct http_exchange *x, enum api_stmt stmt,
 				  const struct api_words *words, const struct pg_batch_result *b);
+/* Answers `x` if the statement has failed; true then. */
+bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const struct pg_error *e,
+			 const struct api_words *words);
+/* 503 and Retry-After. */
 void api_database_unavailable(struct http_exchange *x, const struct api_words *words);
 
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */

@@ -59,20 +59,23 @@ static bool check_query(const struct resource *r, const struct endpoint *e, stru
 }
 
 /* NULL, and `x` is answered, if it is not one object. */
-static const char *object_of(const struct resource *r, struct http_exchange *x)
+static const char *object_of(const struct api_words *words, enum param_source source,
+			     struct http_exchange *x)
 {
 	char text[REASON_BYTES];
 	struct buf error;
 	size_t n;
 	const char *body = http_body(x, &n);
 
+	if (n == 0 && source == PARAM_BODY_IF_ANY)
+		return "{}";
 	buf_init_fixed(&error, text, sizeof(text));
 	_cleanup_json_ json_t *j = json_parse(body, n, n, &error);
 	if (json_is_object(j))
 		return body;
 	if (j)
 		buf_adds(&error, "the body is JSON, but not an object");
-	r->words->refuse(x, j ? 422 : r->words->unreadable_status, text);
+	words->refuse(x, j ? 422 : words->unreadable_status, text);
 	return NULL;
 }
 
@@ -86,6 +89,11 @@ static const char *text_of(const struct resource *r, struct http_exchange *x)
 		return body;
 	r->words->refuse(x, r->words->unreadable_status, "the body has a NUL");
 	return NULL;
+}
+
+const char *endpoint_object(struct http_exchange *x)
+{
+	return object_of(&problem_words, PARAM_BODY, x);
 }
 
 void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
@@ -113,7 +121,8 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 			params[n] = http_query(x, name);
 			break;
 		case PARAM_BODY:
-			params[n] = object_of(r, x);
+		case PARAM_BODY_IF_ANY:
+			params[n] = object_of(r->words, e->params[n].source, x);
 			if (!params[n])
 				return;
 			break;

@@ -20,11 +20,12 @@
 
 enum param_source {
 	PARAM_NONE,
-	PARAM_WORD,  /* the row's own */
-	PARAM_PATH,  /* {name} of the path */
-	PARAM_QUERY, /* ?name=; absent: NULL */
-	PARAM_BODY,  /* a JSON object */
-	PARAM_TEXT,  /* the body as it came: the statement reads it */
+	PARAM_WORD,	   /* the row's own */
+	PARAM_PATH,	   /* {name} of the path */
+	PARAM_QUERY,	   /* ?name=; absent: NULL */
+	PARAM_BODY,	   /* a JSON object */
+	PARAM_BODY_IF_ANY, /* the same; an empty body is an empty object */
+	PARAM_TEXT,	   /* the body as it came: the statement reads it */
 };
 
 struct endpoint {
@@ -53,6 +54,9 @@ extern const struct api_words problem_words;
 
 /* The row that the request's route was made of; NULL if it is none of this resource's. */
 const struct endpoint *endpoint_find(const struct resource *r, const struct http_exchange *x);
+/* For handlers of their own, with problems: the body as text of one object; NULL, and `x` is
+ * answered, if it is none. */
+const char *endpoint_object(struct http_exchange *x);
 void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
 		    const struct config *cfg, struct http_exchange *x);
 

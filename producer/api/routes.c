@@ -29,6 +29,9 @@ static const struct http_route single[] = {
 	{"GET", "/openapi.json", handle_openapi, NO_BODY},
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
 
+	{"POST", "/api/dead-letters/replay", handle_replay, SMALL_BODY},
+	{"GET", "/api/dead-letters/{id}", handle_dead_letter, NO_BODY},
+
 	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
 	{"GET", "/registry/schemas/ids/{id}/schema", handle_registry_schema_text, NO_BODY},
 	{"GET", "/registry/schemas/types", handle_registry_types, NO_BODY},
@@ -40,8 +43,8 @@ static const struct http_route single[] = {
 };
 
 static const struct resource *const resources[] = {
-	&redial_resource,
-	&outcomes_resource,
+	&redial_resource,	&calls_resource,    &scheduler_resource,
+	&dead_letters_resource, &outcomes_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

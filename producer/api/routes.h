@@ -9,6 +9,7 @@
 #include "common/http_server.h"
 #include "producer/api/database.h"
 #include "producer/api/endpoints.h"
+#include "producer/publisher.h"
 #include "producer/scheduler.h"
 
 /* What handlers work with; the server's `arg`. */
@@ -16,6 +17,7 @@ struct api {
 	struct ev_loop *loop;
 	const struct config *cfg;
 	struct scheduler *scheduler;
+	struct publisher *publisher;
 	struct api_database *database; /* NULL without the role `api` */
 	bool stopping;		       /* who waits is answered with what is known */
 };
@@ -32,6 +34,9 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource outcomes_resource;
 extern const struct resource redial_resource;
+extern const struct resource calls_resource;
+extern const struct resource scheduler_resource;
+extern const struct resource dead_letters_resource;
 
 /* All routes, and the resources among them, for the test that compares them with openapi.json. */
 const struct http_route *api_routes(size_t *ret_n);
@@ -40,6 +45,9 @@ const struct resource *const *api_resources(size_t *ret_n);
 void handle_openapi(void *arg, struct http_exchange *x);
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
+
+void handle_dead_letter(void *arg, struct http_exchange *x);
+void handle_replay(void *arg, struct http_exchange *x);
 
 void handle_registry_schema(void *arg, struct http_exchange *x);
 void handle_registry_schema_text(void *arg, struct http_exchange *x);

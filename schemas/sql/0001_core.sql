@@ -195,10 +195,12 @@ CREATE TABLE calls (
 	success          boolean,
 	callback_at      timestamptz,
 	duration_ms      integer,
-	decided_at       timestamptz                    -- its end was turned into a redial decision
+	decided_at       timestamptz,                   -- its end was turned into a redial decision
+	resolution       text CHECK (resolution IN ('close', 'redial'))   -- what an operator decided while it was undetermined
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE INDEX calls_phone ON calls (phone, claimed_at);
+CREATE INDEX calls_lead ON calls (lead_id);
 
 -- Which call has the provider's id: the first one that was named so. Apart from calls, because an index there would cost each of
 -- a call's updates an entry in every index of the table.
@@ -266,7 +268,7 @@ CREATE TABLE call_events (
 CREATE INDEX call_events_call ON call_events (call_job_id) WHERE call_job_id IS NOT NULL;
 CREATE INDEX call_events_parked ON call_events (recorded_at) WHERE state = 'parked';
 CREATE INDEX call_events_parked_call ON call_events (provider_call_id) WHERE state = 'parked';
-CREATE INDEX call_events_ready ON call_events (message) WHERE state = 'parked' AND call_job_id IS NOT NULL;
+CREATE INDEX call_events_orphans ON call_events (phone) WHERE state = 'orphan';
 
 CREATE TABLE applied_offsets (
 	topic     text NOT NULL,
@@ -275,18 +277,24 @@ CREATE TABLE applied_offsets (
 	PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
 
-CREATE TABLE dead_letters (
-	id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	topic       text NOT NULL,
-	partition   integer NOT NULL,
-	"offset"    bigint NOT NULL,
-	key         text,
-	reason      text NOT NULL,
-	value       bytea,
-	created_at  timestamptz NOT NULL DEFAULT now(),
-	resolved_at timestamptz,
-	UNIQUE (topic, partition, "offset")
+CREATE TABLE dead_letters (                         -- messages that could not be used, as they came
+	id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	topic           text NOT NULL,                  -- where it was read; a provider's callback that is no message of ours was
+	partition       integer NOT NULL,               --   nowhere but in a dead-letter topic, and has its place there
+	"offset"        bigint NOT NULL,
+	key             bytea,
+	reason          text NOT NULL,
+	headers         jsonb NOT NULL DEFAULT '[]',    -- [[name, text], ...]
+	value           bytea,
+	created_at      timestamptz NOT NULL DEFAULT now(),
+	replays         integer NOT NULL DEFAULT 0,
+	replaying_until timestamptz,                    -- a replay is under way: no second one before
+	resolution      text CHECK (resolution IN ('replayed', 'discarded')),
+	resolved_at     timestamptz,
+	UNIQUE (topic, partition, "offset"),
+	CHECK ((resolution IS NULL) = (resolved_at IS NULL))
 );
+CREATE INDEX dead_letters_open ON dead_letters (id) WHERE resolved_at IS NULL;
 
 -- ---- What ends lead to ------------------------------------------------------------------------------------------
 
@@ -349,11 +357,13 @@ CREATE TABLE redial_removed (                       -- by people: no file brings
 
 CREATE TABLE transitions (
 	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	entity     text NOT NULL CHECK (entity IN ('lead', 'pending_call', 'campaign_call', 'campaign', 'redial')),
+	entity     text NOT NULL CHECK (entity IN ('lead', 'pending_call', 'campaign_call', 'campaign', 'redial',
+	               'call', 'dead_letter', 'scheduler', 'tenant')),
 	entity_id  text NOT NULL,
 	from_state text,
 	to_state   text NOT NULL,
 	reason     text,
+	note       text,                                -- what a person said to it
 	actor      text NOT NULL,
 	event_id   text,
 	at         timestamptz NOT NULL DEFAULT now()

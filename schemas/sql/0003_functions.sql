@@ -168,6 +168,11 @@ CREATE FUNCTION call_rank(status text) RETURNS smallint LANGUAGE sql IMMUTABLE A
 		WHEN 'ringing' THEN 3 WHEN 'in_progress' THEN 4 ELSE 5 END)::smallint
 $$;
 
+-- The messages of the recorder's transaction whose calls are known and locked (inbox_resolve.sql).
+CREATE FUNCTION recorder_batch() RETURNS bigint[] LANGUAGE sql STABLE AS $$
+	SELECT nullif(current_setting('carillon.batch', true), '')::bigint[]
+$$;
+
 -- A word as outcomes and outcome_words have it: letters and digits in upper case, each run of anything else one '_'. The same as
 -- word_normalize() of common/rules/words.h.
 CREATE FUNCTION outcome_word(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$

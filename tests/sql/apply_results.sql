@@ -170,13 +170,13 @@ SELECT is(stage, 'new', 'a call of the workflow is none of the lead''s stage') F
 -- ---- Facts that come after the events ------------------------------------------------------------------------------------------------
 
 SELECT fx.call(:lane, 'in_progress') AS job \gset
-EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-8}', '{201}', ARRAY[to_ms(:'posted')], ARRAY[to_ms(now())]);
+EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-8}', '{201}', ARRAY[to_ms(:'posted')], ARRAY[to_ms(now())], 1200);
 SELECT results_eq(format('SELECT status, provider_call_id, http_status, posted_at FROM calls WHERE job_id = %L', :'job'),
 	format('VALUES (''in_progress'', ''p-8'', 201, from_ms(to_ms(%L)))', :'posted'), 'results_facts adds what the result knows, and moves nothing');
-EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-9}', '{500}', ARRAY[to_ms(now())], ARRAY[to_ms(now())]);
+EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-9}', '{500}', ARRAY[to_ms(now())], ARRAY[to_ms(now())], 1200);
 SELECT is(provider_call_id || ' ' || http_status, 'p-8 201', 'once') FROM calls WHERE job_id = :'job';
 SELECT fx.call(:lane, 'dialing') AS job \gset
-EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-9}', '{201}', ARRAY[to_ms(now())], ARRAY[to_ms(now())]);
+EXECUTE results_facts(ARRAY[:'job']::uuid[], '{accepted}', '{p-9}', '{201}', ARRAY[to_ms(now())], ARRAY[to_ms(now())], 1200);
 SELECT is(provider_call_id, NULL, 'not while it is dialing') FROM calls WHERE job_id = :'job';
 
 SELECT * FROM finish();

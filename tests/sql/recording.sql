@@ -411,7 +411,7 @@ SELECT throws_ok('EXECUTE offset_advance(''{fx.a,fx.b}'', ''{0,3}'', ''{0,9}'', 
 SELECT results_eq('SELECT next FROM applied_offsets WHERE topic LIKE ''fx.%'' ORDER BY topic', $$VALUES (7::bigint), (9)$$, 'all of it');
 SELECT throws_ok('EXECUTE offset_advance(''{fx.c}'', ''{0}'', ''{0}'', ''{1}'')', '22012', NULL, 'as does a partition that is not ours');
 
-EXECUTE dead_letters_insert('{fx.a,fx.a}', '{0,0}', '{5,5}', '{k,k}', '{first,second}', '{"\\x00","\\x01"}');
+EXECUTE dead_letters_insert('{fx.a,fx.a}', '{0,0}', '{5,5}', '{k,k}', '{first,second}', '{"\\x00","\\x01"}', '{[],[]}');
 SELECT results_eq('SELECT topic, "offset", reason, value FROM dead_letters', $$VALUES ('fx.a', 5::bigint, 'first', '\x00'::bytea)$$, 'a dead letter is kept once, as it came');
 
 DELETE FROM call_events;

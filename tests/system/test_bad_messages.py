@@ -94,7 +94,7 @@ def test_each_goes_to_the_dead_letters_and_the_partition_goes_on(stack, registry
             kept = {(row["partition"], row["offset"]): row for row in rows}
             assert len(kept) == len(rows) == 3 * len(values)
             for (_, offset), row in kept.items():
-                assert bytes(row["value"] or b"") == (values[offset] or b"") and row["reason"] and row["key"] == KEY
+                assert bytes(row["value"] or b"") == (values[offset] or b"") and row["reason"] and row["key"] == KEY.encode()
         assert stack.consumer.metric("carillon_dead_letters_total", topic=stack.topics.name(topic)) == 3 * len(values)
     assert stack.consumer.metric("carillon_dead_letters_total") == sum(3 * len(values) for values in bad.values())
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stops bind what was queued already; limits are exact with any number of processes; ends are clean."""
 
+import time
 from datetime import datetime, timedelta
+
+from lib.stack import SECRETS
 
 QUICK = {"JOB_LEASE_S": 8, "LEASE_MARGIN_S": 1, "PROVIDER_TIMEOUT_S": 4}
 
@@ -59,6 +62,71 @@ def test_stops_between_queue_and_post(stack):
     assert stack.sim.stats()["posts"] == posted + 1
     assert stack.sim.dialed(free["phone"]) == 1
     stack.assert_nothing_lost()
+
+
+def scheduler(stack, word="", key=SECRETS["ADMIN_API_KEY"], **more):
+    return stack.producer.http.request("POST" if word else "GET", f"/api/scheduler{word and '/' + word}",
+                                       headers={"X-API-Key": key}, **more)
+
+
+def test_the_stop_switch_binds_within_a_second(stack):
+    """Under load, by the API: what is queued, claimed or in Kafka is not POSTed any more; the ledger is the witness."""
+    stack.start("producer", "producer", "consumer", "consumer", "webhook", HTTP_SLOTS=4)
+    stack.db.execute("update lanes set max_concurrent = 0")
+    stack.sim.script([{"action": {"outcome": "SALE", "call_ms": 100, "latency_ms": 60}}])
+    stack.insert("tenants", id="other", name="Other")
+    lane = stack.row("update lanes set account_id = (select id from accounts where name = 'omni'), max_concurrent = 0"
+                     " where tenant_id = 'other' and name = 'follow_ups' returning id")
+    assert lane
+    # More than they get done meanwhile.
+    leads = stack.leads(300) + stack.leads(200, tenant_id="other")
+    mine = {lead["phone"] for lead in leads[:300]}
+
+    def stopped_after(word, whom, phones, **body):
+        """Stops while calls go out; none of these later than a second, and the others go on."""
+        before = stack.sim.wait_total(stack.ledger()["total"] + 10)["total"]
+        asked = time.time()
+        answer = scheduler(stack, word, json=body)
+        assert answer.status_code == 200 and answer.json()["changed"]
+        stack.stays(lambda: stack.ledger()["total"] >= before, 3)
+        late = [call for call in stack.sim.calls()
+                if call["phone"] in phones and datetime.fromisoformat(call["at"]).timestamp() > asked + 1.1]
+        assert not late, f"{whom}: {len(late)} calls later than a second after the stop"
+        return stack.ledger()["phones"].keys()
+
+    dialed = stopped_after("stop", "tenant", mine, tenant="default", reason="maintenance")
+    state = scheduler(stack).json()
+    assert state["stopped"] is False and state["since"] is None
+    assert [(one["tenant"], one["stopped"], one["reason"]) for one in state["tenants"]] == [
+        ("default", True, "maintenance"), ("other", False, None)]
+    assert dialed & mine != mine and dialed - mine, "the other tenant goes on"
+    assert scheduler(stack, "start", json={"tenant": "default"}).json()["changed"]
+
+    dialed = stopped_after("stop", "all", {lead["phone"] for lead in leads}, reason="fire drill")
+    assert len(dialed) < len(leads), "all were dialed before the stop"
+    state = scheduler(stack).json()
+    assert state["stopped"] is True and state["reason"] == "fire drill" and state["since"]
+    again = scheduler(stack, "stop", json={"reason": "another"}).json()
+    assert again["changed"] is False and again["reason"] == "fire drill" and again["since"] == state["since"]
+    dispatch = stack.producer.http.post("/api/jobs/call-dispatch", headers={"Authorization": f"Bearer {SECRETS['CRON_JOB_SECRET']}"})
+    assert dispatch.status_code == 200 and dispatch.json()["stopped"] is True
+
+    begun = time.monotonic()
+    assert scheduler(stack, "start").json() | {"tenants": None} == {
+        "changed": True, "stopped": False, "since": None, "reason": None, "tenants": None}
+    # What the stop held is looked at now, not when it would have been.
+    stack.wait_count(len(leads), "follow_ups", "status = 'completed'", timeout=40)
+    assert time.monotonic() - begun < 25
+    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+    assert [(row["entity"], row["entity_id"], row["to_state"], row["note"]) for row in stack.rows(
+        "select * from transitions where entity in ('scheduler', 'tenant') order by id")] == [
+        ("tenant", "default", "stopped", "maintenance"), ("tenant", "default", "running", None),
+        ("scheduler", "all", "stopped", "fire drill"), ("scheduler", "all", "running", None)]
+
+    for body in ({"tenant": "nobody"}, {"reason": 7}, {"colour": "red"}, {"tenant": 1}):
+        assert scheduler(stack, "stop", json=body).status_code == 422, body
+    assert scheduler(stack, "stop", key="wrong").status_code == scheduler(stack, key="wrong").status_code == 401
+    assert scheduler(stack).json()["stopped"] is False
 
 
 def test_concurrency_is_exact_with_two_of_each(stack):

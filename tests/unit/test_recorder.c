@@ -145,6 +145,8 @@ static void test_dead_letters(void **state)
 		   "select string_agg(topic || ' ' || \"offset\" || ' ' || length(value), ',' "
 		   "order by \"offset\") from dead_letters",
 		   EVENTS " 1 7," EVENTS " 2 12");
+	assert_sql(&world, "select distinct headers::text from dead_letters",
+		   "[[\"ce_id\", \"seven\"]]");
 	assert_sql(&world, "select status from calls", "completed");
 }
 
@@ -272,14 +274,14 @@ static void test_blames_no_message_for_another(void **state)
 		"insert into call_events (message, account, event_id, tenant_id, type, rank, "
 		"call_job_id, body) select 'event', 'vapi', 'odd', 'default', 'ringing', 2, job_id, "
 		"'{\"cost_micros\": \"odd\"}' from calls");
-	push_redial(1, 1, REDIAL_SCHEDULE, "NO_ANSWER");
+	push_event(1, 1, EVENT_ENDED, T0, "SALE");
 	world_start(&world);
 	run_for(&world, 1.5);
-	assert_sql(&world, "select count(*) from redial_queue", "0");
+	assert_sql(&world, "select status from calls", "calling");
 	assert_sql(&world, "select count(*) from dead_letters", "0");
 	sql_run(world.db.admin, "update call_events set body = '{}'");
 	run_until_recorded(&world);
-	assert_sql(&world, "select count(*) from redial_queue", "1");
+	assert_sql(&world, "select status from calls", "completed");
 	assert_int_equal(broker.letters_count, 0);
 }
 

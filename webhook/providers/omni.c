@@ -69,6 +69,7 @@ static bool set_event_id(struct webhook_event *e, const json_t *body)
 	const struct sign_part part = {names.data, names.len};
 	bool good = !names.failed && sha256(&part, 1, digest);
 	buf_release(&names);
+	e->no_memory = !good;
 	if (!good)
 		return false;
 	hex_encode(digest, HASH_BYTES, hex);
