@@ -13,6 +13,8 @@ WITH waiting AS MATERIALIZED (
 	SELECT id, state FROM call_events WHERE state = 'parked' AND provider_call_id = ANY ($4::text[])
 	UNION
 	SELECT id, state FROM call_events WHERE state = 'parked' AND call_job_id = ANY ($3::uuid[])
+	UNION   -- those that a call of another dialer's was made for just now
+	SELECT id, state FROM call_events WHERE id = ANY (nullif(current_setting('carillon.told', true), '')::bigint[])
 	UNION
 	(SELECT id, state FROM call_events WHERE state = 'parked' AND $5::boolean AND recorded_at > now() - interval '1 hour'
 	 ORDER BY recorded_at DESC LIMIT 1000)

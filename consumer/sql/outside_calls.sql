@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Calls that another dialer made: nothing but its events tells of them. The first decision on one gives it a row in the ledger, over
--- and never live, by an id made of the dialer's own; what else waits for it is told. Its lead is the one with that number and that
+-- and never live, by an id made of the dialer's own; what else waits for it is told, and taken up by inbox_resolve.sql. Its lead is the one with that number and that
 -- id, else a new one that is dialed by the redial queue alone; without an id, the only one with that number.
 -- $1 accounts and $2 event ids of the batch's messages, $3 also take up those left behind, $4 providers that dial by themselves,
 -- separated by spaces
@@ -59,5 +59,6 @@ WITH waiting AS MATERIALIZED (
 	UPDATE call_events e SET call_job_id = p.job_id FROM placed p
 	WHERE e.state = 'parked' AND e.provider_call_id = p.provider_call_id AND e.account = p.account AND e.tenant_id = p.tenant_id
 		AND e.message IN ('event', 'stage') AND e.call_job_id IS NULL AND p.the_lead IS NOT NULL
+	RETURNING e.id
 )
-SELECT count(*) AS calls FROM dialed
+SELECT (SELECT count(*) FROM dialed) AS calls, set_config('carillon.told', (SELECT coalesce(array_agg(id), '{}')::text FROM told), true)
