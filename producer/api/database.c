@@ -80,6 +80,11 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 				"a value of the request can't be read: text is UTF-8, numbers are of common size");
 			return;
 		}
+		if (strcmp(b->error.sqlstate, "23505") == 0) {
+			r->words->refuse(r->x, 409,
+					 "another request made the same at this moment");
+			return;
+		}
 		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
 			  LOG_STR("sqlstate", b->error.sqlstate),
 			  LOG_STR("error", b->error.message));

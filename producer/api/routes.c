@@ -40,6 +40,9 @@ static const struct http_route single[] = {
 
 static const struct resource *const resources[] = {
 	&redial_resource,
+	&leads_resource,
+	&follow_ups_resource,
+	&suppressions_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

@@ -31,6 +31,9 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 /* Resources that are tables of statements. */
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource redial_resource;
+extern const struct resource leads_resource;
+extern const struct resource follow_ups_resource;
+extern const struct resource suppressions_resource;
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
 

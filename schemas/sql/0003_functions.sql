@@ -83,6 +83,14 @@ BEGIN
 END $$;
 CREATE TRIGGER suppressions_lifted AFTER DELETE ON suppressions FOR EACH ROW EXECUTE FUNCTION suppressions_lifted();
 
+-- What the lead source looks for, and the follow-ups that it respects: one that is open or was final for good.
+CREATE FUNCTION lead_is_uncalled(l leads) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT (l).auto_follow_up AND (l).call_date IS NULL AND (l).phone IS NOT NULL AND (l).stage IN ('new', 'contacted', 'visit_scheduled')
+$$;
+CREATE FUNCTION blocks_seed(f follow_ups) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT (f).kind = 'follow_up' AND (f).status <> 'skipped'
+$$;
+
 -- INSERT INTO follow_ups (lead_id, due_at, status) works as written: tenant, lane, source and look are filled in.
 CREATE FUNCTION follow_ups_fill() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
