@@ -5,19 +5,19 @@
 
 -- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
 CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	bare text := regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
+		'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g');
+	e164 text := CASE
+		WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
+		WHEN bare ~ '^\+' THEN bare
+		WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
+		WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
+		WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
+		WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
+		END;
 BEGIN
-	RETURN (
-		SELECT CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END
-		FROM (SELECT CASE
-			WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
-			WHEN bare ~ '^\+' THEN bare
-			WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
-			WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
-			WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
-			WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
-			END AS e164
-			FROM (SELECT regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
-				'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') AS bare) a) b);
+	RETURN CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END;
 END $$;
 
 -- Emergency and N11 codes, 900 and 976 numbers are never dialed.

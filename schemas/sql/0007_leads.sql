@@ -47,7 +47,12 @@ CREATE FUNCTION phone_problem(given text) RETURNS text LANGUAGE sql IMMUTABLE AS
 		THEN 'a spreadsheet has shortened this number; format its column as text and save again' ELSE carillon.text_problem(given, 64) END
 $$;
 
--- What is wrong with a member of a lead; null: nothing.
+CREATE FUNCTION zone_exists(zone text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = zone);
+END $$;
+
+-- What is wrong with a member of a lead; null: nothing. An expression without a query: it is asked for each of many.
 CREATE FUNCTION lead_problem(field text, given jsonb) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	kind text := jsonb_typeof(given);
@@ -63,7 +68,7 @@ BEGIN
 		WHEN field IN ('first_name', 'last_name', 'state') THEN
 			CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' THEN 'text' ELSE carillon.text_problem(word, 200) END
 		WHEN field = 'time_zone' THEN
-			CASE WHEN kind <> 'null' AND (kind <> 'string' OR NOT EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = word))
+			CASE WHEN kind <> 'null' AND (kind <> 'string' OR NOT carillon.zone_exists(word))
 				THEN 'the name of a time zone, such as America/New_York' END
 		WHEN field = 'stage' THEN
 			CASE WHEN kind <> 'string' OR word !~ '^[a-z][a-z0-9_]{0,62}$'
@@ -80,8 +85,8 @@ BEGIN
 		ELSE 'no such field' END;
 END $$;
 
--- What is wrong with a suppression: of a member, or, of "phone", that there is none (given is null then).
-CREATE FUNCTION suppression_problem(field text, given jsonb) RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- What is wrong with a suppression: of a member, or, of "phone", that there is none (given is null then). `e164` is its number.
+CREATE FUNCTION suppression_problem(field text, given jsonb, e164 text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	kind text := coalesce(jsonb_typeof(given), 'null');
 	word text := given #>> '{}';
@@ -89,8 +94,7 @@ BEGIN
 	RETURN CASE
 		WHEN field = 'phone' THEN
 			CASE WHEN kind = 'null' THEN 'missing' WHEN kind NOT IN ('string', 'number') THEN 'text'
-				WHEN carillon.phone_problem(word) IS NOT NULL THEN carillon.phone_problem(word)
-				WHEN carillon.normalize_phone(word) IS NULL THEN 'no phone number, such as +12125550101' END
+				WHEN e164 IS NULL THEN coalesce(carillon.phone_problem(word), 'no phone number, such as +12125550101') END
 		WHEN field = 'reason' THEN
 			CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' THEN 'text' ELSE carillon.text_problem(word, 500) END
 		WHEN field = 'expires_at' THEN
@@ -114,10 +118,13 @@ BEGIN
 	l := jsonb_populate_record(l, given - '{raw_payload,variables}'::text[]);
 	l.raw_payload := l.raw_payload || coalesce(given -> 'raw_payload', '{}')
 		|| CASE WHEN given ? 'variables' THEN jsonb_build_object('variables', given -> 'variables') ELSE '{}' END;
-	IF given ?| '{phone,time_zone}' THEN
-		l.phone_e164 := carillon.normalize_phone(l.phone);
-		l.zones := carillon.lead_zones(l.time_zone, l.phone_e164);
-	END IF;
+	RETURN l;
+END $$;
+-- With what triggers make of it.
+CREATE FUNCTION lead_derived(l leads) RETURNS leads LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	l.phone_e164 := carillon.normalize_phone(l.phone);
+	l.zones := carillon.lead_zones(l.time_zone, l.phone_e164);
 	RETURN l;
 END $$;
 

@@ -16,8 +16,8 @@ WITH lead AS MATERIALIZED (
 	SELECT f FROM waiting
 	UNION ALL
 	SELECT jsonb_populate_record(NULL::follow_ups, jsonb_build_object('id', 0, 'tenant_id', (l).tenant_id, 'lead_id', (l).id,
-		'kind', 'follow_up', 'lane_id', n.id, 'status', 'pending', 'attempts', 0, 'due_at', now(), 'next_look_at', now()))
-	FROM lead JOIN lanes n ON n.tenant_id = (l).tenant_id AND n.name = 'follow_ups' WHERE NOT EXISTS (SELECT FROM waiting)
+		'kind', 'follow_up', 'lane_id', n.id, 'status', 'pending', 'attempts', 0, 'due_at', a.at, 'next_look_at', a.at))
+	FROM asked a CROSS JOIN lead JOIN lanes n ON n.tenant_id = (l).tenant_id AND n.name = 'follow_ups' WHERE NOT EXISTS (SELECT FROM waiting)
 ), seed AS MATERIALIZED (   -- why the lead source makes none
 	SELECT array_remove(ARRAY[
 		CASE WHEN NOT (l).auto_follow_up THEN 'auto_follow_up is off' END,

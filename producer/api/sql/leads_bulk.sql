@@ -25,8 +25,7 @@ WITH element AS MATERIALIZED (
 ), changing AS MATERIALIZED (
 	SELECT x.row, x.l AS was, n FROM existing x CROSS JOIN LATERAL lead_with(x.l, x.members) n WHERE n IS DISTINCT FROM x.l
 ), changed AS (
-	UPDATE leads l SET first_name = (c.n).first_name, last_name = (c.n).last_name, phone = (c.n).phone, phone_e164 = (c.n).phone_e164,
-		zones = (c.n).zones, state = (c.n).state, list_id = (c.n).list_id, time_zone = (c.n).time_zone, stage = (c.n).stage,
+	UPDATE leads l SET first_name = (c.n).first_name, last_name = (c.n).last_name, phone = (c.n).phone, state = (c.n).state, list_id = (c.n).list_id, time_zone = (c.n).time_zone, stage = (c.n).stage,
 		call_date = (c.n).call_date, auto_follow_up = (c.n).auto_follow_up, paused = (c.n).paused, raw_payload = (c.n).raw_payload,
 		updated_at = now()
 	FROM changing c WHERE l.id = (c.was).id
@@ -42,7 +41,7 @@ WITH element AS MATERIALIZED (
 		(n).auto_follow_up, (n).paused, (n).raw_payload
 	FROM making ORDER BY row
 	ON CONFLICT (tenant_id, external_id) DO NOTHING
-	RETURNING external_id
+	RETURNING external_id, phone_e164
 ), wrong AS MATERIALIZED (
 	SELECT * FROM bad
 	UNION ALL
@@ -52,7 +51,8 @@ WITH element AS MATERIALIZED (
 SELECT 200 AS status, jsonb_build_object('created', (SELECT count(*) FROM made), 'updated', (SELECT count(*) FROM changing),
 	'unchanged', (SELECT count(*) FROM existing) - (SELECT count(*) FROM changing), 'rejected', (SELECT count(DISTINCT row) FROM wrong),
 	-- Taken all the same: they are skipped, and say so.
-	'not_dialable', (SELECT count(*) FROM (SELECT n FROM making UNION ALL SELECT n FROM changing) t WHERE NOT number_is_dialable((n).phone_e164)),
+	'not_dialable', (SELECT count(*) FROM (SELECT phone_e164 FROM made UNION ALL SELECT normalize_phone((n).phone) FROM changing) t
+		WHERE NOT number_is_dialable(phone_e164)),
 	'errors', coalesce((SELECT jsonb_agg(jsonb_build_object('row', row, 'field', field, 'value', value, 'detail', detail) ORDER BY row, field)
 		FROM (SELECT * FROM wrong ORDER BY row, field LIMIT 10000) w), '[]'),
 	'errors_left_out', greatest(0, (SELECT count(*) FROM wrong) - 10000)) AS body

@@ -1,15 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST suppressions: the number is not called from now on, also where its job is in Kafka. One that is suppressed already stays
 -- so until the later of both ends. $1 a JSON object
-WITH bad AS MATERIALIZED (
-	SELECT 'phone' AS field, suppression_problem('phone', $1::jsonb -> 'phone') AS detail WHERE suppression_problem('phone', $1::jsonb -> 'phone') IS NOT NULL
-	UNION ALL
-	SELECT left(m.key, 100), p.detail FROM jsonb_each($1::jsonb) m CROSS JOIN LATERAL (SELECT suppression_problem(m.key, m.value) AS detail) p
-	WHERE m.key <> 'phone' AND p.detail IS NOT NULL
+WITH given AS MATERIALIZED (
+	SELECT $1::jsonb AS g, normalize_phone($1::jsonb ->> 'phone') AS e164
+), bad AS MATERIALIZED (
+	SELECT left(m.key, 100) AS field, p.detail
+	FROM given CROSS JOIN LATERAL jsonb_each('{"phone": null}' || g) m CROSS JOIN LATERAL (SELECT suppression_problem(m.key, m.value, e164) AS detail) p
+	WHERE p.detail IS NOT NULL
 ), made AS (
 	INSERT INTO suppressions AS s (tenant_id, phone, reason, source, expires_at)
-	SELECT 'default', normalize_phone(g ->> 'phone'), coalesce(g ->> 'reason', ''), 'operator', iso_time(g ->> 'expires_at')
-	FROM (SELECT $1::jsonb AS g) given WHERE NOT EXISTS (SELECT FROM bad)
+	SELECT 'default', e164, coalesce(g ->> 'reason', ''), 'operator', iso_time(g ->> 'expires_at')
+	FROM given WHERE NOT EXISTS (SELECT FROM bad)
 	ON CONFLICT (phone, tenant_id) DO UPDATE SET created_at = CASE WHEN s.expires_at <= now() THEN now() ELSE s.created_at END,
 		expires_at = CASE WHEN s.expires_at IS NOT NULL AND excluded.expires_at IS NOT NULL THEN greatest(s.expires_at, excluded.expires_at) END,
 		reason = CASE excluded.reason WHEN '' THEN s.reason ELSE excluded.reason END

@@ -6,16 +6,16 @@ WITH element AS MATERIALIZED (
 	SELECT n + $2::bigint - 1 AS row, CASE jsonb_typeof(e) WHEN 'object' THEN e WHEN 'string' THEN jsonb_build_object('phone', e) ELSE '{}' END AS members
 	FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY a (e, n)
 	WHERE $2::bigint = 1 OR jsonb_typeof(e) <> 'null'   -- a blank row of CSV
+), numbered AS MATERIALIZED (
+	SELECT row, members, normalize_phone(members ->> 'phone') AS e164 FROM element
 ), bad AS MATERIALIZED (
-	SELECT row, 'phone' AS field, masked(members -> 'phone') AS value, p.detail
-	FROM element CROSS JOIN LATERAL (SELECT suppression_problem('phone', members -> 'phone') AS detail OFFSET 0) p WHERE p.detail IS NOT NULL
-	UNION ALL
-	SELECT e.row, left(m.key, 100), masked(m.value), p.detail
-	FROM element e CROSS JOIN LATERAL jsonb_each(e.members) m CROSS JOIN LATERAL (SELECT suppression_problem(m.key, m.value) AS detail OFFSET 0) p
-	WHERE m.key <> 'phone' AND p.detail IS NOT NULL
+	SELECT e.row, left(m.key, 100) AS field, masked(m.value) AS value, p.detail
+	FROM numbered e CROSS JOIN LATERAL jsonb_each('{"phone": null}' || e.members) m
+	CROSS JOIN LATERAL (SELECT suppression_problem(m.key, m.value, e.e164) AS detail OFFSET 0) p
+	WHERE p.detail IS NOT NULL
 ), good AS MATERIALIZED (
-	SELECT row, normalize_phone(members ->> 'phone') AS phone, coalesce(members ->> 'reason', '') AS reason, iso_time(members ->> 'expires_at') AS expires_at
-	FROM element WHERE (row IN (SELECT row FROM bad)) IS NOT TRUE
+	SELECT row, e164 AS phone, coalesce(members ->> 'reason', '') AS reason, iso_time(members ->> 'expires_at') AS expires_at
+	FROM numbered WHERE (row IN (SELECT row FROM bad)) IS NOT TRUE
 ), given AS (
 	SELECT phone, (array_agg(reason ORDER BY row DESC) FILTER (WHERE reason <> ''))[1] AS reason,
 		CASE WHEN bool_and(expires_at IS NOT NULL) THEN max(expires_at) END AS expires_at
