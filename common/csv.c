@@ -219,8 +219,7 @@ bool csv_feed(struct csv *c, const char *bytes, size_t n, struct buf *error)
 		if (!(c->delimiter ? take(c, bytes[i], error) : take_head(c, bytes[i], error)))
 			return false;
 		if (c->text.failed)
-			return fail(c, error,
-				    "longer than a row may be (is a quote not closed?)");
+			return fail(c, error, "longer than a row may be (is a quote not closed?)");
 	}
 	return true;
 }

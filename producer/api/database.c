@@ -8,10 +8,13 @@
 
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
+#define BULK_TIMEOUT_MS 300000
+#define BULK_REQUESTS_MAX 4 /* megabytes each */
 #define RETRY_AFTER "2"
 
 struct api_database {
 	struct pg *pg;
+	struct pg *bulk; /* requests of many records would keep all others waiting */
 };
 
 struct request {
@@ -36,7 +39,7 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	struct api_database *db = calloc(1, sizeof(*db));
 	if (!db)
 		abort();
-	const struct pg_options o = {
+	struct pg_options o = {
 		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-producer-api",
 		.stmts = api_stmts,
@@ -48,6 +51,10 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 		.clock = clock,
 	};
 	db->pg = pg_new(loop, &o);
+	o.application_name = "carillon-producer-bulk";
+	o.statement_timeout_ms = BULK_TIMEOUT_MS;
+	o.max_batches = BULK_REQUESTS_MAX;
+	db->bulk = pg_new(loop, &o);
 	return db;
 }
 
@@ -56,6 +63,7 @@ void api_database_free(struct api_database *db)
 	if (!db)
 		return;
 	pg_free(db->pg);
+	pg_free(db->bulk);
 	free(db);
 }
 
@@ -81,8 +89,7 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 			return;
 		}
 		if (strcmp(b->error.sqlstate, "23505") == 0) {
-			r->words->refuse(r->x, 409,
-					 "another request made the same at this moment");
+			r->words->refuse(r->x, 409, "another request made the same at this moment");
 			return;
 		}
 		log_error("api.failed", LOG_STR("statement", api_stmts[r->stmt].name),
@@ -109,9 +116,8 @@ bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params
 	return pg_run(db->pg, stmt, params_count, params, cb, arg);
 }
 
-void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-			 size_t params_count, const char *const *params,
-			 const struct api_words *words)
+static void answer(struct pg *pg, struct http_exchange *x, enum api_stmt stmt, size_t params_count,
+		   const char *const *params, const struct api_words *words)
 {
 	struct request *r = http_alloc(x, sizeof(*r));
 
@@ -120,6 +126,20 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 		return;
 	}
 	*r = (struct request){x, stmt, words};
-	if (!pg_run(db->pg, stmt, params_count, params, on_answer, r))
+	if (!pg_run(pg, stmt, params_count, params, on_answer, r))
 		unavailable(r);
+}
+
+void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
+			 size_t params_count, const char *const *params,
+			 const struct api_words *words)
+{
+	answer(db->pg, x, stmt, params_count, params, words);
+}
+
+void api_database_answer_bulk(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
+			      size_t params_count, const char *const *params,
+			      const struct api_words *words)
+{
+	answer(db->bulk, x, stmt, params_count, params, words);
 }

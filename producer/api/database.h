@@ -38,6 +38,11 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 			 size_t params_count, const char *const *params,
 			 const struct api_words *words);
 
+/* The same for a statement of many records, which may take minutes, on a connection of its own. */
+void api_database_answer_bulk(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
+			      size_t params_count, const char *const *params,
+			      const struct api_words *words);
+
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)

@@ -6,7 +6,9 @@
 #include "common/json.h"
 
 #define REASON_BYTES 1024
-#define RECORDS_JSON_BYTES (4 * (size_t)ENDPOINT_RECORDS_BYTES) /* CSV's names come with each row */
+#define RECORDS_JSON_BYTES                                                                         \
+	(4 * (size_t)ENDPOINT_RECORDS_BYTES) /* CSV's names come with each row                     \
+					      */
 
 const struct api_words problem_words = {
 	.refuse = http_respond_problem,
@@ -144,7 +146,11 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 	while (n < ENDPOINT_PARAMS_MAX && e->params[n].source != PARAM_NONE)
 		n++;
 	buf_init(&records, RECORDS_JSON_BYTES);
-	if (find_params(r, e, x, &records, params))
-		api_database_answer(db, x, e->stmt, n, params, r->words);
+	if (find_params(r, e, x, &records, params)) {
+		if (records.len > 0)
+			api_database_answer_bulk(db, x, e->stmt, n, params, r->words);
+		else
+			api_database_answer(db, x, e->stmt, n, params, r->words);
+	}
 	buf_release(&records);
 }

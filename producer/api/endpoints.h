@@ -21,10 +21,10 @@
 
 enum param_source {
 	PARAM_NONE,
-	PARAM_WORD,  /* the row's own */
-	PARAM_PATH,  /* {name} of the path */
-	PARAM_QUERY, /* ?name=; absent: NULL */
-	PARAM_BODY,  /* a JSON object */
+	PARAM_WORD,	 /* the row's own */
+	PARAM_PATH,	 /* {name} of the path */
+	PARAM_QUERY,	 /* ?name=; absent: NULL */
+	PARAM_BODY,	 /* a JSON object */
 	PARAM_RECORDS,	 /* a JSON array of the body's records (records.h) */
 	PARAM_FIRST_ROW, /* the number of the first of them */
 };

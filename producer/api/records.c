@@ -111,9 +111,9 @@ static bool take_header(struct reader *r, const struct csv_row *row)
 		c->name[header.bytes] = '\0';
 		c->name_bytes = header.bytes;
 		r->columns_count = i + 1;
-		if (c->known	  ? has_field(r, c->known->field, i)
+		if (c->known	    ? has_field(r, c->known->field, i)
 		    : c->name_bytes ? has_variable(r, c, i)
-				  : false) {
+				    : false) {
 			buf_addf(r->error, "two columns of the header mean %.100s",
 				 c->known ? c->known->field : c->name);
 			return false;

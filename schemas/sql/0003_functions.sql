@@ -30,17 +30,21 @@ $$;
 CREATE FUNCTION phone_zone_names(e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN coalesce((SELECT zones FROM carillon.phone_zones
-		WHERE prefix IN (SELECT substr(e164, 2, n) FROM generate_series(1, 9) n) AND prefix <> '1'
+		WHERE prefix = ANY (ARRAY(SELECT substr(e164, 2, n) FROM generate_series(1, 9) n)) AND prefix <> '1'   -- by key
 		ORDER BY CASE WHEN e164 LIKE '+1%' THEN -length(prefix) ELSE length(prefix) END LIMIT 1), '{}');
 END $$;
 
 CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	names text[] := CASE WHEN own_zone IS NULL OR own_zone = '' THEN carillon.phone_zone_names(e164) ELSE ARRAY[own_zone] END;
+	zone text;
 BEGIN
-	RETURN CASE WHEN own_zone IS NULL OR own_zone = '' THEN
-			(SELECT CASE WHEN bool_and(t.name IS NOT NULL) THEN array_agg(z.zone) ELSE '{}' END   -- one unknown: closed
-			 FROM unnest(carillon.phone_zone_names(e164)) z (zone) LEFT JOIN carillon.time_zones t ON t.name = z.zone)
-		WHEN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = own_zone) THEN ARRAY[own_zone]
-		ELSE '{}' END;
+	FOREACH zone IN ARRAY names LOOP   -- by key, a few; one unknown: closed
+		IF NOT EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = zone) THEN
+			RETURN '{}';
+		END IF;
+	END LOOP;
+	RETURN names;
 END $$;
 
 -- Updates are watched by AFTER triggers with a condition, which write again in the rare case that it holds. A BEFORE trigger

@@ -24,8 +24,8 @@ static bool write_row(void *arg, const struct csv_row *row)
 		buf_add(out, row->fields[i].data, row->fields[i].bytes);
 	}
 	buf_addc(out, '\n');
-	return memcmp(row->fields ? row->fields[0].data : "", "stop", row->count ? 4 : 0) != 0 ||
-	       row->count == 0;
+	return row->count == 0 || row->fields[0].bytes != 4 ||
+	       memcmp(row->fields[0].data, "stop", 4) != 0;
 }
 
 static bool read_pieces(const char *text, size_t n, size_t piece, char *out, char *error)
