@@ -30,6 +30,7 @@ def test_a_call_by_hand(stack):
     stack.wait_until(lambda: call(stack, "GET", f"/{made.json()['id']}").json()["status"] == "completed", 20, "dialed")
     assert stack.ledger()["phones"] == {lead["phone"]: 1}
     # And again, once that one is over.
+    stack.wait_count(0, "live")
     again = call(stack, "POST", json={"lead_id": lead["id"]})
     assert again.status_code == 201 and again.json()["priority"] == 1
     stack.wait_until(lambda: stack.ledger()["total"] == 2, 20, "dialed again")

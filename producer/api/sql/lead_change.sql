@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- PATCH leads/{id}: what is named changes; members of raw_payload are added to those that are there. $1 id, $2 a JSON object
 WITH was AS MATERIALIZED (
-	SELECT l AS lead FROM leads l WHERE l.id = query_id($1::text) FOR UPDATE
+	SELECT l AS lead FROM leads l WHERE l.id = query_id($1::text) FOR NO KEY UPDATE
 ), bad AS MATERIALIZED (
 	SELECT left(m.key, 100) AS field, p.detail FROM jsonb_each($2::jsonb) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
 	WHERE p.detail IS NOT NULL

@@ -21,7 +21,7 @@ WITH element AS MATERIALIZED (
 	SELECT row, members, members ->> 'external_id' AS external_id FROM element WHERE (row IN (SELECT row FROM bad)) IS NOT TRUE
 ), existing AS MATERIALIZED (
 	SELECT g.row, g.members, l FROM given g JOIN leads l ON l.tenant_id = 'default' AND l.external_id = g.external_id
-	ORDER BY l.id FOR UPDATE OF l
+	ORDER BY l.id FOR NO KEY UPDATE OF l
 ), changing AS MATERIALIZED (
 	SELECT x.row, x.l AS was, n FROM existing x CROSS JOIN LATERAL lead_with(x.l, x.members) n WHERE n IS DISTINCT FROM x.l
 ), changed AS (
