@@ -58,7 +58,7 @@ static void serve(void *arg, struct http_exchange *x)
 			return;
 		}
 	}
-	assert(!"a route has its row");
+	assert(false && "a route has its row");
 }
 
 static size_t add_resource(size_t n, const struct resource *r)
