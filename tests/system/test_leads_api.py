@@ -158,7 +158,7 @@ def test_bulk_json(stack):
     assert [(error["row"], error["field"]) for error in second["errors"]] == [
         (4, "external_id"), (5, "phone"), (5, "stage"), (5, "x"), (6, ""), (7, ""), (8, ""), (9, "phone")]
     assert second["errors"][0]["detail"] == "row 1 has it already"
-    assert second["errors"][-1]["value"] == "*.*********E+9" or "5550104" not in second["errors"][-1]["value"]
+    assert second["errors"][-1]["value"] == "*.********4E+9"
     assert {row["external_id"]: row["stage"] for row in stack.rows("select external_id, stage from leads where external_id is not null")} == {
         "A": "new", "B": "new", "C": "new"}
     assert [row["to_state"] for row in stack.rows("select to_state from transitions")] == ["new"]
@@ -270,9 +270,8 @@ def test_called_off_between_publication_and_claim(stack):
     for (what, _, end), lead in zip(BETWEEN, leads):
         row = stack.row("select status, coalesce(reason, gate) as why from follow_ups where lead_id = %s", lead["id"])
         assert (row and (row["status"], row["why"])) == end, what
-    assert stack.row("select to_state, actor, reason from transitions where entity_id = %s", str(leads[4]["id"])) == {
-        "to_state": "removed", "actor": "operator", "reason": stack.value("select reason from transitions where to_state = 'removed'")}
-    assert "queued" in stack.value("select reason from transitions where to_state = 'removed'")
+    removed = stack.row("select entity_id, actor, reason from transitions where to_state = 'removed'")
+    assert (removed["entity_id"], removed["actor"]) == (str(leads[4]["id"]), "operator") and "queued" in removed["reason"]
 
 
 def test_a_lead_removed_while_it_is_called(stack):
