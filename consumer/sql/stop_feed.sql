@@ -3,6 +3,9 @@
 -- since the oldest claim that can still be unsent. Only lanes with a claimed call matter, or with one that is queued: its claim
 -- may have passed the gates before the stop and be committed after this.
 -- $1 age in seconds of the oldest such claim
+WITH many AS MATERIALIZED (
+	SELECT count(*) > 10000 AS it FROM (SELECT FROM suppressions WHERE created_at > now() - $1::integer * interval '1 second' LIMIT 10001) r
+)
 SELECT 'all' AS what, '' AS tenant, '' AS key FROM settings WHERE key = 'stopped' AND value = 'true'
 UNION ALL
 SELECT 'tenant', id, '' FROM tenants WHERE stopped_at IS NOT NULL
@@ -14,5 +17,14 @@ WHERE (NOT n.active OR n.name = 'redial' AND NOT redial_runs())   -- a scalar su
 AND ((SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
 	OR (SELECT true FROM claims k JOIN follow_ups f ON f.claim_id = k.id WHERE k.lane_id = n.id AND f.status = 'queued' LIMIT 1))
 UNION ALL
-SELECT 'phone', tenant_id, phone FROM suppressions
+SELECT 'phone', tenant_id, phone FROM suppressions   -- few: all of them
 WHERE created_at > now() - $1::integer * interval '1 second' AND (expires_at IS NULL OR expires_at > now())
+AND NOT (SELECT it FROM many)
+UNION ALL
+SELECT 'phone', s.tenant_id, s.phone FROM (   -- a list was imported: those of claimed and queued calls
+	SELECT tenant_id, phone FROM live WHERE state = 'dialing'
+	UNION
+	SELECT f.tenant_id, l.phone_e164 FROM claims k JOIN follow_ups f ON f.claim_id = k.id JOIN leads l ON l.id = f.lead_id
+	WHERE f.status = 'queued') c
+JOIN suppressions s USING (tenant_id, phone)
+WHERE (SELECT it FROM many) AND s.created_at > now() - $1::integer * interval '1 second' AND (s.expires_at IS NULL OR s.expires_at > now())

@@ -7,7 +7,7 @@
 #   postgres.sh bindir                       where the server's programs are
 #
 # The superuser is postgres, its password $POSTGRES_PASSWORD (needed by start). $POSTGRES_CONF: lines to
-# add to postgresql.conf. The server refuses to run as root, so root runs it as the user postgres; if that
+# add to postgresql.conf. $POSTGRES_ENV: lines NAME=VALUE, environment of the server alone. The server refuses to run as root, so root runs it as the user postgres; if that
 # user can't reach DIR, the data goes to /var/tmp and DIR is a link to it.
 
 set -euo pipefail
@@ -76,8 +76,10 @@ start() {
 	if as_owner "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1; then
 		return 0
 	fi
+	local environment=()
+	[[ -z ${POSTGRES_ENV:-} ]] || mapfile -t environment <<<"$POSTGRES_ENV"
 	port_free "$port" || die "port $port is taken by another program"
-	if ! as_owner "$bin/pg_ctl" -D "$data" -l "$dir/postgres.log" -o "-p $port" -t 60 -w start \
+	if ! as_owner env "${environment[@]}" "$bin/pg_ctl" -D "$data" -l "$dir/postgres.log" -o "-p $port" -t 60 -w start \
 		>/dev/null; then
 		tail -n 20 "$dir/postgres.log" >&2
 		return 1

@@ -9,8 +9,8 @@
 
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
-#define LONG_STATEMENT_TIMEOUT_MS 120000
-#define LONG_REQUESTS_MAX 4
+#define LONG_STATEMENT_TIMEOUT_MS 300000
+#define LONG_REQUESTS_MAX 4 /* megabytes each */
 #define RETRY_AFTER "2"
 
 struct api_database {
@@ -23,6 +23,8 @@ static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
 	bool in_parts;	/* stream.h */
 } kinds[API_STMT_COUNT] = {
+	[API_LEADS_BULK] = {.long_work = true},
+	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
 	[API_REDIAL_IMPORT] = {.long_work = true},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
 };
@@ -96,6 +98,10 @@ bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const stru
 		words->refuse(
 			x, 422,
 			"a value of the request can't be read: text is UTF-8, numbers are of common size");
+		return true;
+	}
+	if (strcmp(e->sqlstate, "23505") == 0) {
+		words->refuse(x, 409, "another request made the same at this moment");
 		return true;
 	}
 	log_error("api.failed", LOG_STR("statement", api_stmts[stmt].name),

@@ -6,6 +6,9 @@
 #include "common/json.h"
 
 #define REASON_BYTES 1024
+#define RECORDS_JSON_BYTES                                                                         \
+	(4 * (size_t)ENDPOINT_RECORDS_BYTES) /* CSV's names come with each row                     \
+					      */
 
 const struct api_words problem_words = {
 	.refuse = http_respond_problem,
@@ -96,19 +99,26 @@ const char *endpoint_object(struct http_exchange *x)
 	return object_of(&problem_words, PARAM_BODY, x);
 }
 
-void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
-		    const struct config *cfg, struct http_exchange *x)
+/* False, and `x` is answered, if the body holds none. */
+static bool records_of(const struct resource *r, struct http_exchange *x, struct buf *records,
+		       const char **ret_first_row)
 {
-	const char *params[ENDPOINT_PARAMS_MAX];
-	size_t n = 0;
+	char text[REASON_BYTES];
+	struct buf error;
 
-	if (!auth_passes(cfg, r->auth, x)) {
-		auth_refuse(r->auth, x, r->words->refuse);
-		return;
-	}
-	if (!check_query(r, e, x))
-		return;
-	for (; n < ENDPOINT_PARAMS_MAX && e->params[n].source != PARAM_NONE; n++) {
+	buf_init_fixed(&error, text, sizeof(text));
+	unsigned refusal = records_read(r->records, x, records, ret_first_row, &error);
+	if (refusal != 0)
+		r->words->refuse(x, refusal == 400 ? r->words->unreadable_status : refusal, text);
+	return refusal == 0;
+}
+
+static bool find_params(const struct resource *r, const struct endpoint *e, struct http_exchange *x,
+			struct buf *records, const char **params)
+{
+	const char *first_row = NULL;
+
+	for (size_t n = 0; n < ENDPOINT_PARAMS_MAX; n++) {
 		const char *name = e->params[n].name;
 		switch (e->params[n].source) {
 		case PARAM_WORD:
@@ -124,16 +134,45 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, struct a
 		case PARAM_BODY_IF_ANY:
 			params[n] = object_of(r->words, e->params[n].source, x);
 			if (!params[n])
-				return;
+				return false;
 			break;
 		case PARAM_TEXT:
 			params[n] = text_of(r, x);
 			if (!params[n])
-				return;
+				return false;
+			break;
+		case PARAM_RECORDS:
+			if (!records_of(r, x, records, &first_row))
+				return false;
+			params[n] = records->data;
+			break;
+		case PARAM_FIRST_ROW:
+			params[n] = first_row;
 			break;
 		case PARAM_NONE:
-			break;
+			return true;
 		}
 	}
-	api_database_answer(db, x, e->stmt, n, params, r->words);
+	return true;
+}
+
+void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
+		    const struct config *cfg, struct http_exchange *x)
+{
+	const char *params[ENDPOINT_PARAMS_MAX];
+	struct buf records;
+	size_t n = 0;
+
+	if (!auth_passes(cfg, r->auth, x)) {
+		auth_refuse(r->auth, x, r->words->refuse);
+		return;
+	}
+	if (!check_query(r, e, x))
+		return;
+	while (n < ENDPOINT_PARAMS_MAX && e->params[n].source != PARAM_NONE)
+		n++;
+	buf_init(&records, RECORDS_JSON_BYTES);
+	if (find_params(r, e, x, &records, params))
+		api_database_answer(db, x, e->stmt, n, params, r->words);
+	buf_release(&records);
 }

@@ -15,6 +15,7 @@
 #include "common/http_server.h"
 #include "producer/api/auth.h"
 #include "producer/api/database.h"
+#include "producer/api/records.h"
 
 #define ENDPOINT_PARAMS_MAX 12
 
@@ -26,6 +27,8 @@ enum param_source {
 	PARAM_BODY,	   /* a JSON object */
 	PARAM_BODY_IF_ANY, /* the same; an empty body is an empty object */
 	PARAM_TEXT,	   /* the body as it came: the statement reads it */
+	PARAM_RECORDS,	   /* a JSON array of the body's records (records.h) */
+	PARAM_FIRST_ROW,   /* the number of the first of them */
 };
 
 struct endpoint {
@@ -44,10 +47,13 @@ struct resource {
 	size_t count;
 	enum auth auth;
 	const struct api_words *words;
+	const struct record_shape *records; /* of rows with PARAM_RECORDS */
 	bool any_query; /* a query parameter that no row names is ignored, not refused */
 };
 
 #define RESOURCE_ENDPOINTS(rows) .endpoints = (rows), .count = sizeof(rows) / sizeof((rows)[0])
+
+#define ENDPOINT_RECORDS_BYTES (16 * 1024 * 1024) /* the body of a request of many records */
 
 /* Refusals are RFC 9457 problems. */
 extern const struct api_words problem_words;

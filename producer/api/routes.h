@@ -34,6 +34,9 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource outcomes_resource;
 extern const struct resource redial_resource;
+extern const struct resource leads_resource;
+extern const struct resource follow_ups_resource;
+extern const struct resource suppressions_resource;
 extern const struct resource calls_resource;
 extern const struct resource scheduler_resource;
 extern const struct resource dead_letters_resource;

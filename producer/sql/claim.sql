@@ -4,16 +4,12 @@
 -- $1 token, $2 producer, $3 claims in all lanes together, $4 lease in seconds
 WITH served AS MATERIALIZED (
 	SELECT n.*, g AS verdict, g.closed,
-		CASE WHEN n.rate_per_second IS NOT NULL THEN least(greatest(n.rate_per_second, 1),
-			n.tokens + extract(epoch FROM now() - n.tokens_at) * n.rate_per_second) END AS filled
+		lane_tokens(n.rate_per_second, n.tokens, n.tokens_at, now()) AS filled
 	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
 	WHERE n.claim_token = $1::uuid
 ), budget AS MATERIALIZED (
-	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled),
-		CASE WHEN n.max_concurrent > 0 THEN greatest(0, n.max_concurrent
-			- (SELECT count(*) FROM live v WHERE v.lane_id = n.id AND v.state <> 'undetermined')   -- holds its phone, no slot
-			- (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id WHERE k.lane_id = n.id AND q.status = 'queued')) END)::bigint AS free
-	FROM served n WHERE n.closed IS NULL
+	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free)::bigint AS free
+	FROM served n CROSS JOIN LATERAL lane_slots(n.id, n.max_concurrent) s WHERE n.closed IS NULL
 ), candidate AS MATERIALIZED (
 	SELECT f.id, b.verdict, f.priority, f.next_look_at
 	FROM budget b
@@ -35,10 +31,8 @@ WITH served AS MATERIALIZED (
 	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
 	ORDER BY tenant_id, phone, priority DESC, next_look_at
 ), limited_account AS MATERIALIZED (
-	SELECT a.id, greatest(0, a.max_concurrent - (SELECT count(*) FROM live v WHERE v.account_id = a.id AND v.state <> 'undetermined')
-		- (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id JOIN lanes n ON n.id = k.lane_id
-			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = a.id)) AS free
-	FROM accounts a WHERE a.max_concurrent > 0 AND a.id IN (SELECT account_id FROM one_per_phone)
+	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
+	WHERE a.max_concurrent > 0 AND a.id IN (SELECT account_id FROM one_per_phone)
 ), ranked AS (
 	SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane,
 		row_number() OVER (ORDER BY priority DESC, next_look_at) AS in_all,

@@ -5,19 +5,19 @@
 
 -- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
 CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	bare text := regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
+		'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g');
+	e164 text := CASE
+		WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
+		WHEN bare ~ '^\+' THEN bare
+		WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
+		WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
+		WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
+		WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
+		END;
 BEGIN
-	RETURN (
-		SELECT CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END
-		FROM (SELECT CASE
-			WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
-			WHEN bare ~ '^\+' THEN bare
-			WHEN bare ~ '^011' THEN '+' || substr(bare, 4)
-			WHEN bare ~ '^00' THEN '+' || substr(bare, 3)
-			WHEN bare ~ '^1[0-9]{10}$' THEN '+' || bare
-			WHEN bare ~ '^[2-9][0-9]{9}$' THEN '+1' || bare
-			END AS e164
-			FROM (SELECT regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
-				'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') AS bare) a) b);
+	RETURN CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END;
 END $$;
 
 -- Emergency and N11 codes, 900 and 976 numbers are never dialed.
@@ -30,17 +30,21 @@ $$;
 CREATE FUNCTION phone_zone_names(e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN coalesce((SELECT zones FROM carillon.phone_zones
-		WHERE prefix IN (SELECT substr(e164, 2, n) FROM generate_series(1, 9) n) AND prefix <> '1'
+		WHERE prefix = ANY (ARRAY(SELECT substr(e164, 2, n) FROM generate_series(1, 9) n)) AND prefix <> '1'   -- by key
 		ORDER BY CASE WHEN e164 LIKE '+1%' THEN -length(prefix) ELSE length(prefix) END LIMIT 1), '{}');
 END $$;
 
 CREATE FUNCTION lead_zones(own_zone text, e164 text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	names text[] := CASE WHEN own_zone IS NULL OR own_zone = '' THEN carillon.phone_zone_names(e164) ELSE ARRAY[own_zone] END;
+	zone text;
 BEGIN
-	RETURN CASE WHEN own_zone IS NULL OR own_zone = '' THEN
-			(SELECT CASE WHEN bool_and(t.name IS NOT NULL) THEN array_agg(z.zone) ELSE '{}' END   -- one unknown: closed
-			 FROM unnest(carillon.phone_zone_names(e164)) z (zone) LEFT JOIN carillon.time_zones t ON t.name = z.zone)
-		WHEN EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = own_zone) THEN ARRAY[own_zone]
-		ELSE '{}' END;
+	FOREACH zone IN ARRAY names LOOP   -- by key, a few; one unknown: closed
+		IF NOT EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = zone) THEN
+			RETURN '{}';
+		END IF;
+	END LOOP;
+	RETURN names;
 END $$;
 
 -- Updates are watched by AFTER triggers with a condition, which write again in the rare case that it holds. A BEFORE trigger
@@ -82,6 +86,14 @@ BEGIN
 	RETURN NULL;
 END $$;
 CREATE TRIGGER suppressions_lifted AFTER DELETE ON suppressions FOR EACH ROW EXECUTE FUNCTION suppressions_lifted();
+
+-- What the lead source looks for, and the follow-ups that it respects: one that is open or was final for good.
+CREATE FUNCTION lead_is_uncalled(l leads) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT (l).auto_follow_up AND (l).call_date IS NULL AND (l).phone IS NOT NULL AND (l).stage IN ('new', 'contacted', 'visit_scheduled')
+$$;
+CREATE FUNCTION blocks_seed(f follow_ups) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT (f).kind = 'follow_up' AND (f).status <> 'skipped'
+$$;
 
 -- INSERT INTO follow_ups (lead_id, due_at, status) works as written: tenant, lane, source and look are filled in.
 CREATE FUNCTION follow_ups_fill() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -65,11 +65,11 @@ CREATE TYPE follow_up_verdict AS (
 	is_live boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time, hold text
 );
 
--- All gates of one follow-up, with the verdict of its lane at the same time.
-CREATE FUNCTION follow_up_gates(the_follow_up bigint, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
+-- All gates of a follow-up, be it one of the queue or one that could be, with the verdict of its lane at the same time.
+CREATE FUNCTION lead_gates(f follow_ups, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
 LANGUAGE sql STABLE AS $$
-	SELECT f.id, f.tenant_id, f.lane_id, f.lead_id, a.id, a.name, a.provider, f.kind, l.phone_e164, z.zones, l.first_name,
-		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, f.attempts, f.due_at, (n).use_lead_window, a.breaker_until,
+	SELECT (f).id, (f).tenant_id, (f).lane_id, (f).lead_id, a.id, a.name, a.provider, (f).kind, l.phone_e164, z.zones, l.first_name,
+		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, (f).attempts, (f).due_at, (n).use_lead_window, a.breaker_until,
 		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, (n).stopped, (n).lane, l.paused, g.credentials, g.breaker,
 		(n)."day", (n).holiday, (n)."window", g.zone, w.lead_window, g.is_live, g.cap, least((n).closes_at, w.closes_at),
 		p.w_start, p.w_end,
@@ -78,12 +78,11 @@ LANGUAGE sql STABLE AS $$
 			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN (n)."day" THEN 'day'
 			WHEN (n).holiday THEN 'holiday' WHEN (n)."window" THEN 'window' WHEN g.zone THEN 'zone'
 			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN g.cap THEN 'cap' END
-	FROM carillon.follow_ups f
-	JOIN carillon.leads l ON l.id = f.lead_id
-	LEFT JOIN carillon.accounts a ON a.id = coalesce(f.account_id, (n).account_id)
-	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = f.tenant_id
+	FROM carillon.leads l
+	LEFT JOIN carillon.accounts a ON a.id = coalesce((f).account_id, (n).account_id)
+	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = (f).tenant_id
 		AND (s.expires_at IS NULL OR s.expires_at > at)
-	LEFT JOIN carillon.live v ON v.phone = l.phone_e164 AND v.tenant_id = f.tenant_id
+	LEFT JOIN carillon.live v ON v.phone = l.phone_e164 AND v.tenant_id = (f).tenant_id
 	CROSS JOIN LATERAL (SELECT
 		-- UNKNOWN_ZONE=lane: a number without a zone may use its lane's, in narrower hours; never where a bad zone was given.
 		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR (n).time_zone IS NULL
@@ -106,14 +105,19 @@ LANGUAGE sql STABLE AS $$
 		a.id IS NULL OR NOT a.active AS credentials,
 		coalesce(a.breaker_until > at, false) AS breaker,
 		(n).use_lead_window AND z.zones = '{}' AS zone,
-		v.job_id IS NOT NULL AND v.follow_up_id <> f.id AS is_live,
+		v.job_id IS NOT NULL AND v.follow_up_id <> (f).id AS is_live,
 		CASE WHEN (n).cap_24h IS NULL AND (n).cap_7d IS NULL THEN false ELSE (SELECT
 			coalesce(count(*) FILTER (WHERE c.claimed_at > at - interval '24 hours') >= (n).cap_24h, false)
 				OR coalesce(count(*) >= (n).cap_7d, false)
-			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = f.tenant_id
+			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id
 			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap
 		OFFSET 0) g
-	WHERE f.id = the_follow_up
+	WHERE l.id = (f).lead_id
+$$;
+
+CREATE FUNCTION follow_up_gates(the_follow_up bigint, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
+LANGUAGE sql STABLE AS $$
+	SELECT g.* FROM carillon.follow_ups f CROSS JOIN LATERAL carillon.lead_gates(f, n, at) g WHERE f.id = the_follow_up
 $$;
 
 -- The same for any follow-ups, by their own lanes.
@@ -162,17 +166,54 @@ CREATE FUNCTION hold_gate(hold text, opens_at timestamptz) RETURNS text LANGUAGE
 	SELECT CASE WHEN hold = 'lead_window' AND opens_at IS NULL THEN 'no_common_window' ELSE hold END
 $$;
 
--- For people and the API: every gate of one follow-up with its verdict, the facts used and when it opens.
-CREATE FUNCTION gates(the_follow_up bigint, at timestamptz)
+-- ---- Limits: what a lane and an account have left, null where there is no limit --------------------------------------
+
+-- Live calls and queued jobs fill slots; a call that stays undetermined holds its phone alone.
+CREATE FUNCTION lane_slots(the_lane bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN most > 0 THEN greatest(0, most
+		- (SELECT count(*) FROM carillon.live v WHERE v.lane_id = the_lane AND v.state <> 'undetermined')
+		- (SELECT count(*) FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id
+			WHERE k.lane_id = the_lane AND q.status = 'queued')) END
+$$;
+
+CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN most > 0 THEN greatest(0, most
+		- (SELECT count(*) FROM carillon.live v WHERE v.account_id = the_account AND v.state <> 'undetermined')
+		- (SELECT count(*) FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id JOIN carillon.lanes n ON n.id = k.lane_id
+			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = the_account)) END
+$$;
+
+-- The rate's bucket: dials that may begin at once.
+CREATE FUNCTION lane_tokens(rate double precision, tokens double precision, tokens_at timestamptz, at timestamptz)
+RETURNS double precision LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN rate IS NOT NULL THEN least(greatest(rate, 1), tokens + extract(epoch FROM at - tokens_at) * rate) END
+$$;
+
+-- For people and the API: every gate of a follow-up with its verdict, the facts used and when it opens. What is live, queued
+-- and spent is that of now.
+CREATE FUNCTION gates_of(f follow_ups, at timestamptz)
 RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGUAGE sql STABLE AS $$
 	SELECT v.gate, CASE WHEN v.holds THEN 'hold' ELSE 'pass' END, v.facts,
 		CASE WHEN NOT v.holds OR carillon.hold_is_final(v.gate) THEN NULL
 			WHEN v.gate = 'breaker' THEN g.breaker_until
 			WHEN v.gate IN ('day', 'holiday', 'window') THEN carillon.next_opening(at, g.lane_id, '{}', NULL, NULL)
-			WHEN v.gate IN ('lead_window', 'no_common_window') THEN o.opening END
-	FROM carillon.follow_up_gates(at) g
+			WHEN v.gate IN ('lead_window', 'no_common_window') THEN o.opening
+			WHEN v.gate = 'cap' THEN greatest(   -- when the oldest of the dials that fill it no longer counts
+				(SELECT c.claimed_at + interval '24 hours' FROM carillon.calls c WHERE n.cap_24h IS NOT NULL AND c.phone = g.phone AND c.tenant_id = g.tenant_id
+					AND c.claimed_at > at - interval '24 hours' AND c.status NOT IN ('rejected', 'not_dialed')
+					ORDER BY c.claimed_at DESC OFFSET n.cap_24h - 1 LIMIT 1),
+				(SELECT c.claimed_at + interval '7 days' FROM carillon.calls c WHERE n.cap_7d IS NOT NULL AND c.phone = g.phone AND c.tenant_id = g.tenant_id
+					AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')
+					ORDER BY c.claimed_at DESC OFFSET n.cap_7d - 1 LIMIT 1))
+			WHEN v.gate = 'rate' THEN at + (1 - t.tokens) / n.rate_per_second * interval '1 second' END
+	FROM (SELECT c FROM carillon.lane_gates(at) c WHERE c.lane_id = (f).lane_id) w
+	CROSS JOIN LATERAL carillon.lead_gates(f, w.c, at) g
 	JOIN carillon.lanes n ON n.id = g.lane_id
 	JOIN carillon.leads l ON l.id = g.lead_id
+	LEFT JOIN carillon.accounts a ON a.id = g.account_id
+	CROSS JOIN LATERAL carillon.lane_slots(n.id, n.max_concurrent) ls
+	CROSS JOIN LATERAL carillon.account_slots(a.id, a.max_concurrent) acs
+	CROSS JOIN LATERAL (SELECT carillon.lane_tokens(n.rate_per_second, n.tokens, n.tokens_at, at) AS tokens) t
 	CROSS JOIN LATERAL (SELECT carillon.next_opening(at, g.lane_id, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, g.lead_start, g.lead_end) AS opening) o
 	CROSS JOIN LATERAL (VALUES
 		(1, 'no_phone', g.no_phone, jsonb_build_object('phone_given', coalesce(l.phone, '') <> '')),
@@ -192,8 +233,16 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(14, 'lead_window', g.lead_window, jsonb_build_object('start', g.lead_start, 'end', g.lead_end, 'zones', to_jsonb(g.zones), 'used', g.use_lead_window)),
 		(15, 'no_common_window', o.opening IS NULL AND NOT g.zone, jsonb_build_object('days_searched', 14)),
 		(16, 'live', g.is_live, jsonb_build_object('job_id', g.live_job_id)),
-		(17, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d))
+		(17, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d)),
+		-- A job that is queued has its slot and its token.
+		(18, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acs.free) = 0, false),
+			jsonb_build_object('lane_limit', n.max_concurrent, 'lane_free', ls.free, 'account_limit', a.max_concurrent, 'account_free', acs.free)),
+		(19, 'rate', (f).status = 'pending' AND coalesce(t.tokens < 1, false), jsonb_build_object('per_second', n.rate_per_second))
 	) v (ord, gate, holds, facts)
-	WHERE g.follow_up_id = the_follow_up
 	ORDER BY v.ord
+$$;
+
+CREATE FUNCTION gates(the_follow_up bigint, at timestamptz)
+RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGUAGE sql STABLE AS $$
+	SELECT g.* FROM carillon.follow_ups f CROSS JOIN LATERAL carillon.gates_of(f, at) g WHERE f.id = the_follow_up
 $$;

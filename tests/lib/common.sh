@@ -100,10 +100,12 @@ python_env() {
 # throwaway_postgres [WHEN]: a server of its own for one part; sets PG_DIR, PG_PORT and PG_URL (without a database's name).
 # WHEN ("2026-03-08 06:59:00", UTC) is what its clock begins with instead of the time it is.
 throwaway_postgres() {
-	local clock=()
+	local environment=
+	# The server's alone: what another user's libfaketime shares with it can't be opened.
 	# shellcheck disable=SC2016
 	if [[ ${1:-} ]]; then
-		clock=(env TZ=UTC FAKETIME="@$1" FAKETIME_DONT_FAKE_MONOTONIC=1 'LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1')
+		printf -v environment '%s\n' TZ=UTC "FAKETIME=@$1" FAKETIME_DONT_FAKE_MONOTONIC=1 \
+			'LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1'
 	fi
 	PG_DIR=$(mktemp -d /tmp/carillon-pg.XXXXXX)
 	chmod 755 "$PG_DIR"
@@ -111,8 +113,8 @@ throwaway_postgres() {
 	PG_PASSWORD=throwaway
 	PG_URL=postgresql://postgres:$PG_PASSWORD@127.0.0.1:$PG_PORT
 	CLEANUP+=("drop_throwaway_postgres $PG_DIR $PG_PORT")
-	POSTGRES_PASSWORD=$PG_PASSWORD POSTGRES_CONF='fsync = off' \
-		"${clock[@]}" "$ROOT/deploy/local/postgres.sh" start "$PG_DIR/pg" "$PG_PORT"
+	POSTGRES_PASSWORD=$PG_PASSWORD POSTGRES_CONF='fsync = off' POSTGRES_ENV=${environment%$'\n'} \
+		"$ROOT/deploy/local/postgres.sh" start "$PG_DIR/pg" "$PG_PORT"
 }
 
 drop_throwaway_postgres() { # DIR PORT

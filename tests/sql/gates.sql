@@ -161,14 +161,14 @@ CREATE TEMP TABLE order_of_gates AS SELECT fx.put_right(:f, :'noon', ARRAY[
 SELECT is(holds, '{no_phone,number,stage,suppressed,stopped,lane,paused,credentials,breaker,day,holiday,window,zone,lead_window,live,cap,open}',
 	'gates hold in their order') FROM order_of_gates;
 
--- The order is the table's of C. A gate that only the claim knows is none of a follow-up's.
+-- The order is the table's of C. A gate that only the dispatcher or explain knows is none of a follow-up's.
 \set table `sed -n 's/^TABLE_ROW([A-Z_0-9]*, "\([a-z_0-9]*\)", \([01]\),.*/\1 \2/p' :'root'/common/tbl/gate.h | paste -sd,`
 CREATE TEMP TABLE gate_table AS
 SELECT n, split_part(line, ' ', 1) AS gate, split_part(line, ' ', 2) = '1' AS final
 FROM string_to_table(:'table', ',') WITH ORDINALITY t (line, n);
 SELECT cmp_ok(count(*), '>=', 17::bigint, 'common/tbl/gate.h was read') FROM gate_table;
 SELECT results_eq('SELECT gate FROM explained ORDER BY n',
-	$$SELECT gate FROM gate_table WHERE gate NOT IN ('concurrency', 'rate', 'dial_by') ORDER BY n$$, 'gates() has the rows of common/tbl/gate.h');
+	$$SELECT gate FROM gate_table WHERE gate NOT IN ('dial_by', 'follow_up', 'due') ORDER BY n$$, 'gates() has the rows of common/tbl/gate.h');
 SELECT is_empty('SELECT gate FROM gate_table WHERE hold_is_final(gate) <> final', 'the final ones are the table''s');
 
 -- ---- gates(), for people ---------------------------------------------------------------------------------------------

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CSV: what people's programs write, in pieces of any size, and what ends the reading. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "common/csv.h"
+
+#define OUT_BYTES 4096
+
+/* Rows as text: "number:field|field\n". */
+static bool write_row(void *arg, const struct csv_row *row)
+{
+	struct buf *out = arg;
+
+	buf_addf(out, "%zu:", row->number);
+	for (size_t i = 0; i < row->count; i++) {
+		buf_adds(out, i > 0 ? "|" : "");
+		buf_add(out, row->fields[i].data, row->fields[i].bytes);
+	}
+	buf_addc(out, '\n');
+	return row->count == 0 || row->fields[0].bytes != 4 ||
+	       memcmp(row->fields[0].data, "stop", 4) != 0;
+}
+
+static bool read_pieces(const char *text, size_t n, size_t piece, char *out, char *error)
+{
+	struct buf rows, why;
+
+	buf_init_fixed(&rows, out, OUT_BYTES);
+	buf_init_fixed(&why, error, OUT_BYTES);
+	struct csv *c = csv_new(&(struct csv_options){
+		.row_bytes_max = 64, .fields_max = 4, .on_row = write_row, .arg = &rows});
+	bool good = true;
+	for (size_t i = 0; good && i < n; i += piece)
+		good = csv_feed(c, text + i, n - i < piece ? n - i : piece, &why);
+	good = good && csv_finish(c, &why);
+	assert_true(good || !csv_feed(c, "a\n", 2, &why));
+	csv_free(c);
+	return good;
+}
+
+static void check(const char *text, size_t n, const char *wanted, const char *error)
+{
+	char rows[OUT_BYTES], why[OUT_BYTES];
+
+	for (size_t piece = 1; piece <= n + 1; piece++) {
+		bool good = read_pieces(text, n, piece, rows, why);
+		if (strcmp(rows, wanted) != 0 || good != (error == NULL))
+			fail_msg("in pieces of %zu: %s gave %s (%s)", piece, text, rows, why);
+		assert_string_equal(why, error ? error : "");
+	}
+}
+
+#define CHECK(text, wanted) check(text, sizeof(text) - 1, wanted, NULL)
+#define CHECK_ERROR(text, wanted, error) check(text, sizeof(text) - 1, wanted, error)
+
+static void fields_and_line_ends(void **state)
+{
+	(void)state;
+	CHECK("", "");
+	CHECK("a", "1:a\n");
+	CHECK("a,b\n", "1:a|b\n");
+	CHECK("a,b\r\nc,d\r\n", "1:a|b\n2:c|d\n");
+	CHECK("a,b\rc,d", "1:a|b\n2:c|d\n");
+	CHECK("a,\n,b\n,,", "1:a|\n2:|b\n3:||\n");
+	CHECK("a\n\n\r\nb\n", "1:a\n2:\n3:\n4:b\n");
+	CHECK("\n\r\n\ra;b\n", "4:a|b\n");
+	CHECK("a, b \n", "1:a| b \n");
+	CHECK("\xef\xbb\xbf"
+	      "a,b\n",
+	      "1:a|b\n");
+	CHECK("\xef\xbb\xbf", "");
+	CHECK("a,\xff\xfe\n", "1:a|\xff\xfe\n");
+}
+
+static void quotes(void **state)
+{
+	(void)state;
+	CHECK("\"a,b\",c\n", "1:a,b|c\n");
+	CHECK("\"a\nb\",c\nd\n", "1:a\nb|c\n2:d\n");
+	CHECK("\"a \"\"b\"\"\"\n", "1:a \"b\"\n");
+	CHECK("a,\"\"\n\"\"\n", "1:a|\n2:\n");
+	CHECK("\"\"", "1:\n");
+	CHECK("a,b \"c\" d\n", "1:a|b \"c\" d\n");
+	CHECK("\"a\"b,c\n", "1:ab|c\n");
+	CHECK("\"a\r\nb\"\r\nc", "1:a\r\nb\n2:c\n");
+}
+
+static void delimiters(void **state)
+{
+	(void)state;
+	CHECK("a;b\nc,d;e\n", "1:a|b\n2:c,d|e\n");
+	CHECK("a\tb\nc\td\n", "1:a|b\n2:c|d\n");
+	CHECK("\"a,,,\";b\nc;d\n", "1:a,,,|b\n2:c|d\n");
+	CHECK("sep=;\r\na,b;c\r\n", "1:a,b|c\n");
+	CHECK("sep=|\na|b\n", "1:a|b\n");
+	CHECK("sep=;", "");
+	CHECK("sep=\"\na\n", "1:sep=\"\n2:a\n");
+	CHECK("sep=,x\na,b", "1:sep=|x\n2:a|b\n");
+}
+
+static void what_ends_the_reading(void **state)
+{
+	static const char longest[] =
+		"0123456789012345678901234567890123456789012345678901234567890123,";
+
+	(void)state;
+	CHECK_ERROR("a\n\"b\nc\n", "1:a\n", "row 2: a quote is opened and never closed");
+	CHECK_ERROR("\"a", "", "row 1: a quote is opened and never closed");
+	CHECK_ERROR("a,b,c,d,e\n", "", "row 1: more fields than a row may have");
+	CHECK_ERROR("a\nb\0c\n", "1:a\n", "row 2: a NUL byte; the file is no text");
+	CHECK_ERROR("a\0,\0b\0\n\0", "", "row 1: the file is UTF-16; save it as CSV UTF-8");
+	CHECK_ERROR("\xff\xfe"
+		    "a",
+		    "", "row 1: the file is UTF-16; save it as CSV UTF-8");
+	CHECK_ERROR("\xfe\xff", "", "row 1: the file is UTF-16; save it as CSV UTF-8");
+	check(longest, 63, "1:012345678901234567890123456789012345678901234567890123456789012\n",
+	      NULL);
+	check(longest, 65, "", "row 1: longer than a row may be (is a quote not closed?)");
+	CHECK_ERROR("a\n0123456789012345678901234567890123456789012345678901234567890123456789\n",
+		    "1:a\n", "row 2: longer than a row may be (is a quote not closed?)");
+	/* The caller has had enough; that is no error. */
+	CHECK_ERROR("a\nstop\nb\n", "1:a\n2:stop\n", "");
+	csv_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fields_and_line_ends),
+		cmocka_unit_test(quotes),
+		cmocka_unit_test(delimiters),
+		cmocka_unit_test(what_ends_the_reading),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
