@@ -23,6 +23,7 @@ static const struct {
 } sources[SEED_SOURCE_COUNT] = {
 	[SEED_LEADS] = {"lead", PRODUCER_SEED_LEADS, "looked"},
 	[SEED_REDIAL] = {"redial", PRODUCER_SEED_REDIAL, "seeded"},
+	[SEED_CAMPAIGNS] = {"campaign", PRODUCER_SEED_CAMPAIGNS, "looked"},
 };
 
 void gate_counts_add(struct gate_counts *c, const PGresult *rows)

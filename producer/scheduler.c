@@ -389,7 +389,9 @@ static void on_pass(void *arg, const struct pass_result *result)
 static void start_own_pass(struct scheduler *s, size_t limit)
 {
 	start_pass(s, &(struct pass_scope){
-			      .seed = {[SEED_LEADS] = !s->external, [SEED_REDIAL] = true},
+			      .seed = {[SEED_LEADS] = !s->external,
+				       [SEED_REDIAL] = true,
+				       [SEED_CAMPAIGNS] = true},
 			      .follow_ups = !s->external,
 			      .only_follow_ups = false,
 			      .limit = limit,

@@ -101,6 +101,12 @@ static bool suppressions_lifted(struct sweeper *s, const PGresult *res)
 	return pg_int(res, 0, pg_col(res, "lifted")) >= BATCH_ROWS;
 }
 
+static bool campaigns_switched(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "switched")) > 0;
+}
+
 static bool records_removed(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
@@ -195,6 +201,7 @@ static const struct {
 		      const PGresult *res); /* uses the answer; one more batch? */
 } chores[] = {
 	{PRODUCER_FORGET_CLAIMS, limit_only, claims_forgotten},
+	{PRODUCER_SWITCH_CAMPAIGNS, limit_only, campaigns_switched},
 	{PRODUCER_REPUBLISH, may_republish, republish},
 	{PRODUCER_PACING, always, compare_pacing},
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},

@@ -16,6 +16,8 @@ TABLE_ROW(ZONE, "zone", 0, "the lead's time zone is not known: fill in leads.tim
 TABLE_ROW(LEAD_WINDOW, "lead_window", 0, "outside the hours in one of the lead's possible zones")
 TABLE_ROW(NO_COMMON_WINDOW, "no_common_window", 0, "lane and lead share no opening within 14 days")
 TABLE_ROW(LIVE, "live", 0, "a call to this phone is under way or undetermined")
+TABLE_ROW(RETRY_LIMIT, "retry_limit", 1, "the campaign has called this number as often as it may, or with success")
+TABLE_ROW(FREQUENCY, "frequency", 0, "the campaign has called this number today, or this week")
 TABLE_ROW(CAP, "cap", 0, "the number had its calls for 24 hours or 7 days")
 TABLE_ROW(CONCURRENCY, "concurrency", 0, "the lane or the account has no free slot")
 TABLE_ROW(RATE, "rate", 0, "the lane's rate is used up")

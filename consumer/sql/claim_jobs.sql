@@ -18,7 +18,7 @@ WITH job AS MATERIALIZED (
 ), checked AS MATERIALIZED (
 	SELECT m.job_id, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.provider, g.kind, g.phone,
 		g.first_name, g.last_name, g.state, g.variables, g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window,
-		g.lead_start, g.lead_end, g.breaker_until
+		g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM mine m CROSS JOIN LATERAL (
 		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(m.id, n.verdict, now()) x WHERE n.lane_id = m.lane_id OFFSET 0) g
 ), entered AS (
@@ -41,10 +41,9 @@ WITH job AS MATERIALIZED (
 ), dialing AS (
 	UPDATE follow_ups f SET status = 'dialing' FROM ledger l WHERE f.id = l.follow_up_id
 ), opening AS (
-	SELECT d.*, next_opening(now(), d.lane_id,
+	SELECT d.*, next_opening(d.opens_from, d.lane_id,
 		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, d.lead_start, d.lead_end) AS opens_at
-	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end FROM checked
-		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end, opens_from FROM checked WHERE hold_opens(hold)) d
 ), held AS (
 	UPDATE follow_ups f SET
 		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
@@ -52,7 +51,7 @@ WITH job AS MATERIALIZED (
 		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until),
 		job_id = NULL, claim_id = NULL, lease_until = NULL
 	FROM (SELECT k.follow_up_id, k.job_id, coalesce(k.hold, 'live') AS hold, k.breaker_until, o.opens_at
-		FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end)
+		FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end, opens_from)
 		WHERE k.job_id NOT IN (SELECT job_id FROM ledger)) h
 	WHERE f.id = h.follow_up_id
 	RETURNING h.job_id, f.id AS follow_up_id, f.gate, f.status

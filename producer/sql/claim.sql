@@ -24,7 +24,7 @@ WITH served AS MATERIALIZED (
 	WHERE b.free > 0
 ), checked AS MATERIALIZED (
 	SELECT c.priority, c.next_look_at, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.kind, g.phone,
-		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.breaker_until
+		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM candidate c CROSS JOIN LATERAL (
 		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
 ), one_per_phone AS (
@@ -53,17 +53,16 @@ WITH served AS MATERIALIZED (
 	WHERE f.id = p.follow_up_id AND f.status || '' = 'pending'   -- by primary key, not by the partial index
 	RETURNING f.claim_id, p.*
 ), opening AS (   -- once for the rows that share lane, zones and hours
-	SELECT d.*, next_opening(now(), d.lane_id,
+	SELECT d.*, next_opening(d.opens_from, d.lane_id,
 		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, d.lead_start, d.lead_end) AS opens_at
-	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end FROM checked
-		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end, opens_from FROM checked WHERE hold_opens(hold)) d
 ), held AS (
 	UPDATE follow_ups f SET
 		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
 		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END,
 		gate = hold_gate(h.hold, h.opens_at),
 		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until)
-	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end)
+	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end, opens_from)
 		WHERE k.hold IS NOT NULL) h
 	WHERE f.id = h.follow_up_id AND f.status || '' = 'pending'
 	RETURNING f.gate, f.status

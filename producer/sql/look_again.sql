@@ -3,7 +3,7 @@
 WITH held AS (
 	SELECT id FROM follow_ups
 	WHERE id > $1::bigint AND status = 'pending'
-	AND gate IN ('day', 'holiday', 'window', 'zone', 'lead_window', 'no_common_window', 'cap')
+	AND gate IN ('day', 'holiday', 'window', 'zone', 'lead_window', 'no_common_window', 'frequency', 'cap')
 	ORDER BY id LIMIT $2::bigint FOR UPDATE
 ), looked AS (
 	UPDATE follow_ups f SET next_look_at = greatest(f.due_at, now()) FROM held WHERE f.id = held.id

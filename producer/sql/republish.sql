@@ -16,7 +16,7 @@ WITH stale AS MATERIALIZED (
 	SELECT lane_id, g AS verdict FROM lane_gates(now()) g WHERE lane_id = ANY (ARRAY(SELECT lane_id FROM stale))
 ), checked AS MATERIALIZED (
 	SELECT w.job_id, w.lease_s, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account, g.kind, g.phone,
-		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.breaker_until
+		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM waiting w CROSS JOIN LATERAL (
 		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(w.id, n.verdict, now()) x WHERE n.lane_id = w.lane_id OFFSET 0) g
 ), claimed AS (
@@ -31,17 +31,16 @@ WITH stale AS MATERIALIZED (
 	WHERE k.hold IS NULL AND f.id = k.follow_up_id AND f.status || '' = 'queued' AND f.job_id = k.job_id
 	RETURNING f.claim_id, k.*
 ), opening AS (
-	SELECT d.*, next_opening(now(), d.lane_id,
+	SELECT d.*, next_opening(d.opens_from, d.lane_id,
 		CASE WHEN d.use_lead_window THEN d.zones ELSE '{}' END, d.lead_start, d.lead_end) AS opens_at
-	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end FROM checked
-		WHERE hold IN ('day', 'holiday', 'window', 'lead_window')) d
+	FROM (SELECT DISTINCT lane_id, zones, use_lead_window, lead_start, lead_end, opens_from FROM checked WHERE hold_opens(hold)) d
 ), held AS (
 	UPDATE follow_ups f SET
 		status = CASE WHEN hold_is_final(h.hold) THEN 'skipped' ELSE 'pending' END,
 		reason = CASE WHEN hold_is_final(h.hold) THEN h.hold END, gate = hold_gate(h.hold, h.opens_at),
 		next_look_at = look_again_at(h.hold, now(), h.opens_at, h.breaker_until),
 		job_id = NULL, claim_id = NULL, lease_until = NULL
-	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end)
+	FROM (SELECT k.*, o.opens_at FROM checked k LEFT JOIN opening o USING (lane_id, zones, use_lead_window, lead_start, lead_end, opens_from)
 		WHERE k.hold IS NOT NULL) h
 	WHERE f.id = h.follow_up_id AND f.status || '' = 'queued'
 	RETURNING f.gate, f.status

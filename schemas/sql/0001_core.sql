@@ -162,6 +162,39 @@ CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at) 
 CREATE INDEX follow_ups_claim ON follow_ups (claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX follow_ups_lead ON follow_ups (lead_id);
 
+-- A campaign's pacing is its lane, which is active while the campaign is; here is what a lane does not have.
+CREATE TABLE campaigns (
+	id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	tenant_id       text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	lane_id         bigint NOT NULL UNIQUE REFERENCES lanes,
+	name            text NOT NULL CHECK (name <> ''),
+	assistant_id    text,                           -- null: the account's
+	phone_number_id text,                           -- null: the account's
+	frequency       text NOT NULL DEFAULT 'none' CHECK (frequency IN ('none', 'daily', 'weekly', 'custom')),
+	schedule_days   smallint[] CHECK (schedule_days <@ '{1,2,3,4,5,6,7}'),   -- ISO; the lane's days while they bind
+	retry_attempts  integer NOT NULL DEFAULT 3 CHECK (retry_attempts BETWEEN 1 AND 100),
+	changing        boolean NOT NULL DEFAULT false, -- started or stopped: its scheduled calls follow, a batch at a time,
+	changed_up_to   bigint NOT NULL DEFAULT 0,      -- and these have
+	deleted_at      timestamptz,
+	created_at      timestamptz NOT NULL DEFAULT now(),
+	updated_at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX campaigns_tenant ON campaigns (tenant_id, id) WHERE deleted_at IS NULL;
+CREATE INDEX campaigns_changing ON campaigns (id) WHERE changing;
+
+CREATE TABLE campaign_contacts (
+	id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	campaign_id bigint NOT NULL REFERENCES campaigns,
+	lead_id     bigint NOT NULL REFERENCES leads ON DELETE CASCADE,
+	scheduled   integer NOT NULL DEFAULT 0,         -- calls scheduled so far
+	schedule_at timestamptz DEFAULT now(),          -- a call is to be scheduled, not before; null: it is, or none follows
+	created_at  timestamptz NOT NULL DEFAULT now(),
+	UNIQUE (campaign_id, lead_id)
+) WITH (fillfactor = 80);
+CREATE INDEX campaign_contacts_schedule ON campaign_contacts (schedule_at) WHERE schedule_at IS NOT NULL;
+CREATE INDEX campaign_contacts_lead ON campaign_contacts (lead_id);
+CREATE INDEX follow_ups_campaign ON follow_ups (lane_id, id) WHERE source = 'campaign';
+
 -- ---- The ledger -------------------------------------------------------------------------------------------------
 
 CREATE TABLE calls (

@@ -32,8 +32,18 @@ $$;
 CREATE TYPE lane_verdict AS (
 	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
 	closed text, closes_at timestamptz,
-	account_id bigint, time_zone text, use_lead_window boolean, cap_24h integer, cap_7d integer   -- for its follow-ups
+	account_id bigint, time_zone text, use_lead_window boolean, cap_24h integer, cap_7d integer,   -- for its follow-ups
+	frequency text, retry_attempts integer, called_since timestamptz, next_cycle timestamptz       -- of a campaign's
 );
+
+-- A campaign's cycle at local time l: the ISO week (from Monday), else the day. Ends are starts of the next.
+CREATE FUNCTION cycle_start(frequency text, l timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
+	SELECT date_trunc(CASE frequency WHEN 'weekly' THEN 'week' ELSE 'day' END, l)
+$$;
+
+CREATE FUNCTION next_cycle(frequency text, l timestamp) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
+	SELECT carillon.cycle_start(frequency, l) + CASE frequency WHEN 'weekly' THEN interval '7 days' ELSE interval '1 day' END
+$$;
 
 -- The lateral sub-selects with OFFSET 0 are computed once a row; without it the planner would copy their expressions to
 -- every place that names them.
@@ -41,9 +51,12 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 	SELECT n.id, g.stopped, g.lane, g."day", g.holiday, g."window",
 		CASE WHEN g.stopped THEN 'stopped' WHEN g.lane THEN 'lane' WHEN g."day" THEN 'day'
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
-		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d
+		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d, k.frequency, k.retry_attempts,
+		carillon.cycle_start(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC'),
+		carillon.next_cycle(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC')
 	FROM carillon.lanes n
 	JOIN carillon.tenants t ON t.id = n.tenant_id
+	LEFT JOIN carillon.campaigns k ON k.lane_id = n.id
 	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
 	CROSS JOIN LATERAL (SELECT
 		t.stopped_at IS NOT NULL OR coalesce((SELECT value FROM carillon.settings WHERE key = 'stopped') = 'true', false) AS stopped,
@@ -62,8 +75,21 @@ CREATE TYPE follow_up_verdict AS (
 	attempts integer, due_at timestamptz, use_lead_window boolean, breaker_until timestamptz, live_job_id uuid,
 	no_phone boolean, number boolean, closed_stage boolean, suppressed boolean, stopped boolean, lane boolean, paused boolean,
 	credentials boolean, breaker boolean, "day" boolean, holiday boolean, "window" boolean, zone boolean, lead_window boolean,
-	is_live boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time, hold text
+	is_live boolean, frequency boolean, retry_limit boolean, cap boolean, dial_by timestamptz, lead_start time, lead_end time,
+	opens_from timestamptz, hold text      -- an opening is looked for from then on
 );
+
+-- What a rule makes of an outcome, and of one that no rule names.
+CREATE FUNCTION outcome_action(the_tenant text, the_outcome text) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT action FROM carillon.outcome_rules r
+		WHERE r.outcome = the_outcome AND (r.tenant_id = the_tenant OR r.tenant_id IS NULL)
+		ORDER BY r.tenant_id NULLS LAST LIMIT 1), 'retry')
+$$;
+
+-- Has nothing more to be tried after this call?
+CREATE FUNCTION call_succeeded(the_tenant text, outcome text, success boolean) RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT coalesce(success, false) OR outcome IS NOT NULL AND carillon.outcome_action(the_tenant, outcome) IN ('success', 'stop', 'suppress')
+$$;
 
 -- All gates of a follow-up, be it one of the queue or one that could be, with the verdict of its lane at the same time.
 CREATE FUNCTION lead_gates(f follow_ups, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
@@ -71,13 +97,14 @@ LANGUAGE sql STABLE AS $$
 	SELECT (f).id, (f).tenant_id, (f).lane_id, (f).lead_id, a.id, a.name, a.provider, (f).kind, l.phone_e164, z.zones, l.first_name,
 		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, (f).attempts, (f).due_at, (n).use_lead_window, a.breaker_until,
 		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, (n).stopped, (n).lane, l.paused, g.credentials, g.breaker,
-		(n)."day", (n).holiday, (n)."window", g.zone, w.lead_window, g.is_live, g.cap, least((n).closes_at, w.closes_at),
-		p.w_start, p.w_end,
+		(n)."day", (n).holiday, (n)."window", g.zone, w.lead_window, g.is_live, d.frequency, d.retry_limit, g.cap, least((n).closes_at, w.closes_at),
+		p.w_start, p.w_end, CASE WHEN d.frequency THEN (n).next_cycle ELSE at END,
 		CASE WHEN g.no_phone THEN 'no_phone' WHEN g.number THEN 'number' WHEN g.closed_stage THEN 'stage'
 			WHEN g.suppressed THEN 'suppressed' WHEN (n).stopped THEN 'stopped' WHEN (n).lane THEN 'lane' WHEN l.paused THEN 'paused'
 			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN (n)."day" THEN 'day'
 			WHEN (n).holiday THEN 'holiday' WHEN (n)."window" THEN 'window' WHEN g.zone THEN 'zone'
-			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN g.cap THEN 'cap' END
+			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN d.retry_limit THEN 'retry_limit'
+			WHEN d.frequency THEN 'frequency' WHEN g.cap THEN 'cap' END
 	FROM carillon.leads l
 	LEFT JOIN carillon.accounts a ON a.id = coalesce((f).account_id, (n).account_id)
 	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = (f).tenant_id
@@ -112,6 +139,15 @@ LANGUAGE sql STABLE AS $$
 			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id
 			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap
 		OFFSET 0) g
+	CROSS JOIN LATERAL (SELECT   -- calls of this campaign to this number: at most one a cycle; in all, where cycles don't start afresh
+		coalesce(bool_or(c.dialed_at >= (n).called_since), false) AS frequency,
+		(n).frequency = 'none' AND (count(*) >= (n).retry_attempts
+			OR coalesce(bool_or(carillon.call_succeeded((f).tenant_id, c.outcome, c.success)), false)) IS TRUE AS retry_limit
+		FROM (SELECT coalesce(c.posted_at, c.claimed_at) AS dialed_at, c.outcome, c.success FROM carillon.calls c
+			WHERE (n).frequency IS NOT NULL AND c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id AND c.lane_id = (f).lane_id
+			AND c.status NOT IN ('rejected', 'not_dialed')
+			AND c.claimed_at >= CASE (n).frequency WHEN 'none' THEN '-infinity' ELSE (n).called_since - interval '1 day' END OFFSET 0) c
+		OFFSET 0) d
 	WHERE l.id = (f).lead_id
 $$;
 
@@ -144,21 +180,26 @@ LANGUAGE sql STABLE AS $$
 	AND NOT EXISTS (SELECT FROM unnest(zones) name WHERE NOT carillon.in_window((c.t AT TIME ZONE name)::time, w_start, w_end))
 $$;
 
+CREATE FUNCTION hold_is_final(hold text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT hold IN ('no_phone', 'number', 'stage', 'suppressed', 'retry_limit')
+$$;
+
+-- It ends at the next opening.
+CREATE FUNCTION hold_opens(hold text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT hold IN ('day', 'holiday', 'window', 'lead_window', 'frequency')
+$$;
+
 -- When a held follow-up is looked at again; never, if the hold is final. `opening` is next_opening() where a window holds.
 CREATE FUNCTION look_again_at(hold text, at timestamptz, opening timestamptz, breaker_until timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
 	SELECT CASE
-		WHEN hold IN ('no_phone', 'number', 'stage', 'suppressed') THEN NULL
-		WHEN hold IN ('day', 'holiday', 'window', 'lead_window') THEN coalesce(opening, at + interval '6 hours')
+		WHEN carillon.hold_is_final(hold) THEN NULL
+		WHEN carillon.hold_opens(hold) THEN coalesce(opening, at + interval '6 hours')
 		WHEN hold = 'breaker' THEN breaker_until
 		WHEN hold = 'live' THEN at + interval '15 seconds'
 		WHEN hold IN ('stopped', 'lane', 'credentials') THEN at + interval '30 seconds'
 		WHEN hold = 'cap' THEN at + interval '15 minutes'
 		ELSE at + interval '1 hour' END
-$$;
-
-CREATE FUNCTION hold_is_final(hold text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-	SELECT hold IN ('no_phone', 'number', 'stage', 'suppressed')
 $$;
 
 -- What is written of a hold: a window that no common hour of lane and zones ever opens has a name of its own.
@@ -198,6 +239,8 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 			WHEN v.gate = 'breaker' THEN g.breaker_until
 			WHEN v.gate IN ('day', 'holiday', 'window') THEN carillon.next_opening(at, g.lane_id, '{}', NULL, NULL)
 			WHEN v.gate IN ('lead_window', 'no_common_window') THEN o.opening
+			WHEN v.gate = 'frequency' THEN carillon.next_opening(g.opens_from, g.lane_id,
+				CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, g.lead_start, g.lead_end)
 			WHEN v.gate = 'cap' THEN greatest(   -- when the oldest of the dials that fill it no longer counts
 				(SELECT c.claimed_at + interval '24 hours' FROM carillon.calls c WHERE n.cap_24h IS NOT NULL AND c.phone = g.phone AND c.tenant_id = g.tenant_id
 					AND c.claimed_at > at - interval '24 hours' AND c.status NOT IN ('rejected', 'not_dialed')
@@ -210,6 +253,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 	CROSS JOIN LATERAL carillon.lead_gates(f, w.c, at) g
 	JOIN carillon.lanes n ON n.id = g.lane_id
 	JOIN carillon.leads l ON l.id = g.lead_id
+	LEFT JOIN carillon.campaigns k ON k.lane_id = n.id
 	LEFT JOIN carillon.accounts a ON a.id = g.account_id
 	CROSS JOIN LATERAL carillon.lane_slots(n.id, n.max_concurrent) ls
 	CROSS JOIN LATERAL carillon.account_slots(a.id, a.max_concurrent) acs
@@ -233,11 +277,13 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(14, 'lead_window', g.lead_window, jsonb_build_object('start', g.lead_start, 'end', g.lead_end, 'zones', to_jsonb(g.zones), 'used', g.use_lead_window)),
 		(15, 'no_common_window', o.opening IS NULL AND NOT g.zone, jsonb_build_object('days_searched', 14)),
 		(16, 'live', g.is_live, jsonb_build_object('job_id', g.live_job_id)),
-		(17, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d)),
+		(17, 'retry_limit', g.retry_limit, jsonb_build_object('retry_attempts', k.retry_attempts)),
+		(18, 'frequency', g.frequency, jsonb_build_object('frequency', k.frequency)),
+		(19, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d)),
 		-- A job that is queued has its slot and its token.
-		(18, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acs.free) = 0, false),
+		(20, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acs.free) = 0, false),
 			jsonb_build_object('lane_limit', n.max_concurrent, 'lane_free', ls.free, 'account_limit', a.max_concurrent, 'account_free', acs.free)),
-		(19, 'rate', (f).status = 'pending' AND coalesce(t.tokens < 1, false), jsonb_build_object('per_second', n.rate_per_second))
+		(21, 'rate', (f).status = 'pending' AND coalesce(t.tokens < 1, false), jsonb_build_object('per_second', n.rate_per_second))
 	) v (ord, gate, holds, facts)
 	ORDER BY v.ord
 $$;

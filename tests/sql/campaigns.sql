@@ -1,0 +1,210 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Campaigns: how often a contact is called, when its calls are scheduled, and what starting and stopping do to them.
+BEGIN;
+\ir lib/fixture.psql
+\set file producer/sql/seed_campaigns.sql
+\ir lib/prepare.psql
+\set file producer/sql/switch_campaigns.sql
+\ir lib/prepare.psql
+SELECT plan(61);
+
+-- A campaign with a lane of its own, open at any hour unless told otherwise.
+CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	lane bigint := fx.lane(the_name);
+	campaign bigint;
+BEGIN
+	UPDATE lanes SET time_zone = zone WHERE id = lane;
+	INSERT INTO campaigns (tenant_id, lane_id, name, frequency, retry_attempts)
+	VALUES ('fx', lane, the_name, the_frequency, attempts) RETURNING id INTO campaign;
+	RETURN campaign;
+END $$;
+CREATE FUNCTION fx.contact(the_campaign bigint) RETURNS bigint LANGUAGE sql AS $$
+	INSERT INTO campaign_contacts (campaign_id, lead_id) VALUES (the_campaign, fx.lead()) RETURNING id
+$$;
+CREATE FUNCTION fx.scheduled_call(the_contact bigint) RETURNS bigint LANGUAGE sql AS $$
+	SELECT max(id) FROM follow_ups WHERE source = 'campaign' AND source_id = the_contact::text
+$$;
+-- A call of the contact's scheduled one, made at this time. Answers with its job id.
+CREATE FUNCTION fx.called(the_contact bigint, at timestamptz, the_status text DEFAULT 'calling') RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	job uuid;
+BEGIN
+	INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker,
+		due_at, claimed_at, posted_at)
+	SELECT uuid_v7(), f.tenant_id, f.id, f.kind, f.lane_id, f.lead_id, fx.account(), 'omni', l.phone_e164, 1, the_status, 'w/1', f.due_at,
+		at - interval '1 second', at
+	FROM follow_ups f JOIN leads l ON l.id = f.lead_id WHERE f.id = fx.scheduled_call(the_contact)
+	RETURNING job_id INTO job;
+	UPDATE follow_ups SET status = 'completed' WHERE id = fx.scheduled_call(the_contact);
+	RETURN job;
+END $$;
+CREATE FUNCTION fx.ended(job uuid, the_outcome text, callback timestamptz DEFAULT NULL, succeeded boolean DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
+	UPDATE calls SET status = 'completed', outcome = the_outcome, callback_at = callback, success = succeeded WHERE job_id = job
+$$;
+-- When the next call is scheduled for; null if none is.
+CREATE FUNCTION fx.next_call(the_contact bigint) RETURNS timestamptz LANGUAGE sql AS $$
+	SELECT due_at FROM follow_ups WHERE source = 'campaign' AND source_id = the_contact::text AND status = 'pending'
+$$;
+
+-- ---- How often ------------------------------------------------------------------------------------------------------
+
+CREATE TEMP TABLE often AS
+SELECT v.*, fx.campaign('often ' || row_number() OVER (), frequency, zone) AS campaign FROM (VALUES
+	('daily', 'America/New_York', '2026-06-17 13:00Z'::timestamptz, '2026-06-17 20:00Z'::timestamptz, 'frequency', 'the same day'),
+	('daily', 'America/New_York', '2026-06-17 13:00Z', '2026-06-18 03:59:59Z', 'frequency', 'to the last second of it'),
+	('daily', 'America/New_York', '2026-06-17 13:00Z', '2026-06-18 04:00Z', 'open', 'the next day begins at midnight there'),
+	('daily', 'America/New_York', '2026-06-18 03:30Z', '2026-06-18 13:00Z', 'open', 'a call late in the evening is yesterday''s'),
+	('daily', 'America/New_York', '2026-11-01 04:30Z', '2026-11-02 04:45Z', 'frequency', 'a day of 25 hours'),
+	('daily', 'America/New_York', '2026-11-01 04:30Z', '2026-11-02 05:00Z', 'open', 'and its end'),
+	('daily', 'America/New_York', '2027-03-14 05:30Z', '2027-03-15 03:30Z', 'frequency', 'a day of 23 hours'),
+	('daily', 'America/New_York', '2027-03-14 05:30Z', '2027-03-15 04:00Z', 'open', 'and its end'),
+	('daily', 'Australia/Lord_Howe', '2026-10-03 14:00Z', '2026-10-04 12:59Z', 'frequency', 'a day that is half an hour shorter'),
+	('daily', 'Australia/Lord_Howe', '2026-10-03 14:00Z', '2026-10-04 13:00Z', 'open', 'and its end'),
+	('daily', 'Asia/Kolkata', '2026-06-17 13:00Z', '2026-06-17 18:29Z', 'frequency', 'a zone of half hours'),
+	('daily', 'Asia/Kolkata', '2026-06-17 13:00Z', '2026-06-17 18:30Z', 'open', 'and its midnight'),
+	('custom', 'America/New_York', '2026-06-17 13:00Z', '2026-06-17 20:00Z', 'frequency', 'custom is once a day too'),
+	('custom', 'America/New_York', '2026-06-17 13:00Z', '2026-06-18 13:00Z', 'open', 'on each of its days'),
+	('none', 'America/New_York', '2026-06-17 13:00Z', '2026-06-17 20:00Z', 'frequency', 'without a frequency at most once a day'),
+	('none', 'America/New_York', '2026-06-17 13:00Z', '2026-06-18 13:00Z', 'open', 'and again, until it has its attempts'),
+	('weekly', 'America/New_York', '2026-06-15 13:00Z', '2026-06-21 13:00Z', 'frequency', 'Monday''s call is Sunday''s week'),
+	('weekly', 'America/New_York', '2026-06-15 13:00Z', '2026-06-22 03:59Z', 'frequency', 'to its last minute'),
+	('weekly', 'America/New_York', '2026-06-15 13:00Z', '2026-06-22 04:00Z', 'open', 'weeks begin on Monday'),
+	('weekly', 'America/New_York', '2026-06-21 13:00Z', '2026-06-22 13:00Z', 'open', 'Sunday''s call was last week''s'),
+	('weekly', 'America/New_York', '2026-12-30 13:00Z', '2027-01-03 13:00Z', 'frequency', 'over the end of a year'))
+	v (frequency, zone, called_at, at, expected, what);
+ALTER TABLE often ADD contact bigint;
+UPDATE often SET contact = fx.contact(campaign);
+EXECUTE seed_campaigns(1000) \gset all_
+SELECT is(:all_seeded, (SELECT count(*)::integer FROM often), 'each contact gets one scheduled call');
+SELECT count(fx.called(contact, called_at)) FROM often \gset
+UPDATE follow_ups SET status = 'pending' WHERE source = 'campaign';
+SELECT is(fx.hold(fx.scheduled_call(contact), at), expected, format('%s in %s: %s', frequency, zone, what)) FROM often;
+
+SELECT contact AS daily, campaign AS daily_campaign FROM often WHERE frequency = 'daily' ORDER BY contact LIMIT 1 \gset
+SELECT fx.scheduled_call(:daily) AS f \gset
+SELECT is(opens_at, '2026-06-18 04:00Z'::timestamptz, 'it opens when the next day begins') FROM gates(:f, '2026-06-17 20:00Z') WHERE gate = 'frequency';
+UPDATE lanes SET window_start = '09:00', window_end = '17:00' FROM campaigns k WHERE k.id = :daily_campaign AND lanes.id = k.lane_id;
+SELECT is(opens_at, '2026-06-18 13:00Z'::timestamptz, 'or with the window of that day') FROM gates(:f, '2026-06-17 20:00Z') WHERE gate = 'frequency';
+UPDATE lanes SET window_start = NULL, window_end = NULL FROM campaigns k WHERE k.id = :daily_campaign AND lanes.id = k.lane_id;
+UPDATE calls SET status = v.status FROM (VALUES ('rejected')) v (status) WHERE follow_up_id = :f;
+SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'open', 'a refused call was none');
+UPDATE calls SET status = 'not_dialed' WHERE follow_up_id = :f;
+SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'open', 'nor was one that was not dialed');
+UPDATE calls SET status = 'unknown' WHERE follow_up_id = :f;
+SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'frequency', 'one that may have been made counts');
+UPDATE calls SET lane_id = (SELECT id FROM lanes WHERE tenant_id = 'fx' AND name = 'often 2') WHERE follow_up_id = :f;
+SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'open', 'another campaign''s call is its own');
+
+-- ---- How many times ---------------------------------------------------------------------------------------------------
+
+SELECT fx.campaign('limit', 'none', 'America/New_York', 2) AS campaign \gset
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset seed_
+SELECT fx.called(:contact, '2026-06-15 13:00Z') AS first, fx.called(:contact, '2026-06-16 13:00Z') AS second \gset
+UPDATE follow_ups SET status = 'pending' WHERE id = fx.scheduled_call(:contact);
+SELECT is(fx.hold(fx.scheduled_call(:contact), '2026-06-17 13:00Z'), 'retry_limit', 'a contact that had its attempts is not called again');
+UPDATE campaigns SET retry_attempts = 3 WHERE id = :campaign;
+SELECT is(fx.hold(fx.scheduled_call(:contact), '2026-06-17 13:00Z'), 'open', 'until there are more');
+UPDATE calls SET outcome = 'SALE' WHERE job_id = :'first';
+SELECT is(fx.hold(fx.scheduled_call(:contact), '2026-06-17 13:00Z'), 'retry_limit', 'nor one that was reached with success');
+UPDATE calls SET outcome = NULL, success = true WHERE job_id = :'first';
+SELECT is(fx.hold(fx.scheduled_call(:contact), '2026-06-17 13:00Z'), 'retry_limit', 'as its provider says');
+UPDATE campaigns SET frequency = 'daily' WHERE id = :campaign;
+SELECT is(fx.hold(fx.scheduled_call(:contact), '2026-06-17 13:00Z'), 'open', 'a recurring campaign starts afresh each day');
+
+-- ---- When calls are scheduled -----------------------------------------------------------------------------------------
+
+SELECT (date_trunc('day', now() AT TIME ZONE 'America/New_York') + interval '1 day') AT TIME ZONE 'America/New_York' AS tomorrow,
+	now() AT TIME ZONE 'America/New_York' AS local, date_trunc('week', now() AT TIME ZONE 'America/New_York') AS week \gset
+CREATE FUNCTION fx.local(at timestamp) RETURNS timestamptz LANGUAGE sql AS $$ SELECT at AT TIME ZONE 'America/New_York' $$;
+
+SELECT fx.campaign('daily', 'daily') AS campaign \gset
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset seed_
+SELECT is(fx.next_call(:contact), now(), 'a contact''s first call is scheduled for now in an open window');
+EXECUTE seed_campaigns(1000) \gset again_
+SELECT is(:again_seeded, 0, 'and once');
+SELECT results_eq(format('SELECT tenant_id, kind, source, source_id, occurrence FROM follow_ups WHERE id = fx.scheduled_call(%s)', :contact),
+	format('VALUES (''fx'', ''campaign'', ''campaign'', ''%s'', ''1'')', :contact), 'as the campaign''s');
+SELECT fx.called(:contact, now()) AS job \gset
+EXECUTE seed_campaigns(1000) \gset live_
+SELECT is(fx.next_call(:contact), NULL, 'no other while the call lasts');
+SELECT fx.ended(:'job', 'SALE') \gset
+EXECUTE seed_campaigns(1000) \gset next_
+SELECT is(fx.next_call(:contact), :'tomorrow'::timestamptz, 'a daily one is followed by tomorrow''s, success or not');
+UPDATE calls SET outcome = 'NO_ANSWER' WHERE job_id = :'job';
+EXECUTE seed_campaigns(1000) \gset next_
+SELECT is((SELECT count(*) FROM follow_ups WHERE source = 'campaign' AND source_id = :'contact'), 2::bigint, 'once, whatever is told later');
+
+-- Each row: frequency, attempts, outcome, success, callback in hours, days until the next (null: none).
+CREATE TEMP TABLE ends AS
+SELECT v.*, fx.contact(fx.campaign('ends ' || row_number() OVER (), frequency, 'America/New_York', attempts)) AS contact FROM (VALUES
+	('none', 3, 'NO_ANSWER', NULL, NULL, 1, 'a campaign without a frequency tries again the next day'),
+	('none', 1, 'NO_ANSWER', NULL, NULL, NULL, 'but not after its last attempt'),
+	('none', 3, 'SALE', NULL, NULL, NULL, 'nor after a success'),
+	('none', 3, 'HUMAN', true, NULL, NULL, 'nor after what its provider calls one'),
+	('none', 3, 'NOT_INTERESTED', NULL, NULL, NULL, 'nor when nobody is interested'),
+	('none', 3, 'CALLBACK', NULL, 100, NULL, 'an agreed time is kept'),
+	('daily', 1, 'NO_ANSWER', NULL, NULL, 1, 'attempts are a day''s in a daily one'),
+	('daily', 3, 'DO_NOT_CALL', NULL, NULL, NULL, 'who wants no more calls gets none'))
+	v (frequency, attempts, outcome, success, callback_h, days, what);
+EXECUTE seed_campaigns(1000) \gset ends_
+SELECT count(fx.ended(fx.called(contact, now()), outcome, now() + callback_h * interval '1 hour', success)) FROM ends \gset
+EXECUTE seed_campaigns(1000) \gset ends_
+SELECT is(fx.next_call(contact), CASE WHEN callback_h IS NOT NULL THEN now() + callback_h * interval '1 hour'
+	WHEN days IS NOT NULL THEN fx.local(date_trunc('day', :'local'::timestamp) + days * interval '1 day') END, what) FROM ends;
+
+SELECT fx.campaign('weekly', 'weekly') AS campaign \gset
+UPDATE lanes SET days = '{3}', window_start = '10:00', window_end = '14:00' FROM campaigns k WHERE k.id = :campaign AND lanes.id = k.lane_id;
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset weekly_
+SELECT is(extract(isodow FROM fx.next_call(:contact) AT TIME ZONE 'America/New_York'), 3::numeric, 'a weekly call is scheduled for a day of its campaign');
+SELECT ok((fx.next_call(:contact) AT TIME ZONE 'America/New_York')::time BETWEEN '10:00' AND '14:00', 'within its window');
+SELECT fx.called(:contact, now()) AS job \gset
+SELECT fx.ended(:'job', 'NO_ANSWER') \gset
+EXECUTE seed_campaigns(1000) \gset weekly_
+SELECT is(fx.next_call(:contact), fx.local(:'week'::timestamp + interval '9 days 10 hours'), 'and followed by next week''s');
+
+-- ---- Stop and start ---------------------------------------------------------------------------------------------------
+
+SELECT fx.campaign('switched', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+CREATE TEMP TABLE switched AS SELECT fx.contact(:campaign) AS contact FROM generate_series(1, 6);
+EXECUTE seed_campaigns(1000) \gset switched_
+CREATE TEMP TABLE calls_of AS SELECT fx.scheduled_call(contact) AS id, row_number() OVER (ORDER BY contact) AS n FROM switched;
+UPDATE follow_ups f SET status = v.status, reason = v.reason FROM calls_of c JOIN (VALUES (2, 'queued', NULL), (3, 'dialing', NULL),
+	(4, 'completed', NULL), (5, 'cancelled', 'operator')) v (n, status, reason) USING (n) WHERE f.id = c.id;
+EXECUTE switch_campaigns(5000) \gset idle_
+SELECT is(:idle_switched, 0, 'nothing to do while nobody switches');
+UPDATE lanes SET active = false WHERE id = :lane;
+SELECT is(fx.hold((SELECT id FROM calls_of WHERE n = 1)), 'lane', 'a stop holds at once');
+SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), true, 'its calls are to follow');
+EXECUTE switch_campaigns(4) \gset some_
+SELECT is(:some_switched, 4, 'a batch at a time');
+EXECUTE switch_campaigns(4) \gset some_
+EXECUTE switch_campaigns(4) \gset none_
+SELECT results_eq('SELECT concat_ws('' '', status, reason) FROM calls_of JOIN follow_ups USING (id) ORDER BY n',
+	$$VALUES ('cancelled campaign_stopped'), ('cancelled campaign_stopped'), ('dialing'), ('completed'), ('cancelled operator'),
+		('cancelled campaign_stopped')$$, 'what is scheduled or queued is cancelled, nothing else');
+SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), false, 'and that is all');
+SELECT fx.contact(:campaign) AS late \gset
+EXECUTE seed_campaigns(1000) \gset late_
+SELECT is(fx.state(fx.scheduled_call(:late)), 'cancelled because of campaign_stopped', 'a contact that comes meanwhile waits with them');
+UPDATE lanes SET active = true WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset start_
+SELECT results_eq('SELECT concat_ws('' '', status, reason) FROM calls_of JOIN follow_ups USING (id) ORDER BY n',
+	$$VALUES ('pending'), ('pending'), ('dialing'), ('completed'), ('cancelled operator'), ('pending')$$, 'a start takes up exactly those');
+SELECT is(fx.state(fx.scheduled_call(:late)), 'pending', 'and the late one');
+SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND (status = 'pending') <> (next_look_at IS NOT NULL)), 0::bigint,
+	'each has its time, and no other has');
+UPDATE campaigns SET deleted_at = now() WHERE id = :campaign;
+UPDATE lanes SET active = false WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset gone_
+UPDATE lanes SET active = true WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset gone_
+SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND status = 'pending'), 0::bigint, 'a deleted campaign does not come back');
+
+SELECT * FROM finish();
+ROLLBACK;
