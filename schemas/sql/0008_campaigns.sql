@@ -1,0 +1,288 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Campaigns: how their calls are scheduled. The gates frequency and retry_limit (0004_gates.sql) decide when one is dialed.
+
+-- Schedules the calls of these contacts: for the time they ask for, or the next opening of the campaign's lane. While a campaign
+-- stands still its calls are scheduled as those that its stop called off, to be taken up when it starts.
+CREATE FUNCTION campaign_schedule(contacts bigint[]) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+	WITH wanted AS MATERIALIZED (
+		SELECT c.id, c.lead_id, c.scheduled, greatest(c.schedule_at, now()) AS schedule_at, k.tenant_id, k.lane_id,
+			n.active, n.priority, k.deleted_at IS NULL AS is_there
+		FROM carillon.campaign_contacts c JOIN carillon.campaigns k ON k.id = c.campaign_id JOIN carillon.lanes n ON n.id = k.lane_id
+		WHERE c.id = ANY (contacts) AND c.schedule_at IS NOT NULL
+	), opening AS MATERIALIZED (   -- once for those that share lane and time
+		SELECT d.*, coalesce(carillon.next_opening(d.schedule_at, d.lane_id, '{}', NULL, NULL), d.schedule_at) AS at
+		FROM (SELECT DISTINCT lane_id, schedule_at FROM wanted WHERE is_there) d
+	), scheduled AS (
+		INSERT INTO carillon.follow_ups (tenant_id, lead_id, kind, lane_id, source, source_id, occurrence, status, reason, priority, due_at, next_look_at)
+		SELECT w.tenant_id, w.lead_id, 'campaign', w.lane_id, 'campaign', w.id::text, (w.scheduled + 1)::text,
+			CASE WHEN w.active THEN 'pending' ELSE 'cancelled' END, CASE WHEN NOT w.active THEN 'campaign_stopped' END,
+			w.priority, o.at, CASE WHEN w.active THEN o.at END
+		FROM wanted w JOIN opening o USING (lane_id, schedule_at)
+		ON CONFLICT (source, source_id, occurrence) DO NOTHING
+		RETURNING 1
+	), noted AS (
+		UPDATE carillon.campaign_contacts c SET schedule_at = NULL, scheduled = c.scheduled + w.is_there::integer
+		FROM wanted w WHERE c.id = w.id
+	)
+	SELECT count(*) FROM scheduled
+$$;
+
+CREATE TRIGGER campaign_contacts_due AFTER INSERT ON campaign_contacts REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
+
+-- A campaign's call is over: a recurring one is followed by the next cycle's, whatever its outcome; another by the next day's
+-- until one succeeds or the number of attempts is reached. One that asked to be called back is not called before that.
+CREATE FUNCTION campaign_call_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.campaign_contacts c SET schedule_at = greatest(CASE WHEN NEW.callback_at < now() + interval '90 days' THEN NEW.callback_at END,
+		carillon.next_cycle(k.frequency, coalesce(NEW.posted_at, NEW.claimed_at) AT TIME ZONE coalesce(n.time_zone, 'UTC'))
+			AT TIME ZONE coalesce(n.time_zone, 'UTC'))
+	FROM carillon.follow_ups f, carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+	WHERE f.id = NEW.follow_up_id AND f.source = 'campaign' AND c.id = f.source_id::bigint AND c.scheduled::text = f.occurrence
+	AND k.id = c.campaign_id AND k.deleted_at IS NULL
+	AND CASE k.frequency WHEN 'none' THEN NOT carillon.call_succeeded(NEW.tenant_id, NEW.outcome, NEW.success)
+		AND (SELECT count(*) FROM carillon.calls o WHERE o.phone = NEW.phone AND o.lane_id = NEW.lane_id
+			AND o.tenant_id = NEW.tenant_id AND o.status NOT IN ('rejected', 'not_dialed')) < k.retry_attempts
+		ELSE carillon.outcome_action(NEW.tenant_id, NEW.outcome) <> 'suppress' END;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_call_ended AFTER UPDATE OF outcome ON calls FOR EACH ROW
+	WHEN (NEW.kind = 'campaign' AND OLD.outcome IS NULL AND NEW.outcome IS NOT NULL) EXECUTE FUNCTION campaign_call_ended();
+
+-- Starting or stopping a campaign is its lane's switch, in force at once; its scheduled calls follow, a batch at a time.
+CREATE FUNCTION campaign_switched() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.campaigns SET changing = true, changed_up_to = 0, updated_at = now() WHERE lane_id = NEW.id;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_switched AFTER UPDATE OF active ON lanes FOR EACH ROW
+	WHEN (OLD.active <> NEW.active) EXECUTE FUNCTION campaign_switched();
+
+-- The next batch of a campaign that was started or stopped. Answers how many follow-ups it looked at.
+CREATE FUNCTION campaign_switch(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+	WITH campaign AS MATERIALIZED (
+		SELECT k.id, k.lane_id, k.changed_up_to, n.active AND k.deleted_at IS NULL AS active
+		FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+		WHERE k.changing ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k SKIP LOCKED
+	), batch AS MATERIALIZED (
+		SELECT f.id, f.status, f.reason, k.active FROM campaign k CROSS JOIN LATERAL (
+			SELECT id, status, reason FROM carillon.follow_ups
+			WHERE source = 'campaign' AND lane_id = k.lane_id AND id > k.changed_up_to ORDER BY id LIMIT most) f
+	), stopped AS (
+		UPDATE carillon.follow_ups SET status = 'cancelled', reason = 'campaign_stopped', gate = NULL, next_look_at = NULL, lease_until = NULL
+		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE NOT active)) AND status IN ('pending', 'queued')
+	), resumed AS (
+		UPDATE carillon.follow_ups SET status = 'pending', reason = NULL, job_id = NULL, claim_id = NULL, next_look_at = greatest(due_at, now())
+		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE active)) AND status = 'cancelled' AND reason = 'campaign_stopped'
+	), noted AS (
+		UPDATE carillon.campaigns k SET changing = (SELECT count(*) FROM batch) >= most,
+			changed_up_to = coalesce((SELECT max(id) FROM batch), 0)
+		FROM campaign c WHERE k.id = c.id
+	)
+	SELECT CASE WHEN EXISTS (SELECT FROM campaign) THEN greatest((SELECT count(*) FROM batch), 1) ELSE 0 END
+$$;
+
+-- What a campaign may do is looked at again with other rules.
+CREATE FUNCTION campaign_look_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.follow_ups SET next_look_at = greatest(due_at, now())
+	WHERE source = 'campaign' AND lane_id = NEW.lane_id AND status = 'pending' AND gate = 'frequency';
+	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;
+	PERFORM pg_notify('carillon_due', '');
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_look_again AFTER UPDATE OF frequency, retry_attempts ON campaigns FOR EACH ROW
+	WHEN (OLD.frequency <> NEW.frequency OR OLD.retry_attempts <> NEW.retry_attempts) EXECUTE FUNCTION campaign_look_again();
+
+-- ---- The API ---------------------------------------------------------------------------------------------------------
+
+-- As the API shows a campaign, and takes it: in the guide's words.
+CREATE FUNCTION campaign_record(k campaigns) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('id', (k).id, 'tenant', (k).tenant_id, 'name', (k).name,
+		'account', (SELECT a.name FROM carillon.accounts a WHERE a.id = n.account_id),
+		'assistantId', (k).assistant_id, 'phoneNumberId', (k).phone_number_id, 'scheduleFrequency', (k).frequency,
+		'scheduleDays', to_jsonb((k).schedule_days), 'startTime', left(n.window_start::text, 5), 'endTime', left(n.window_end::text, 5),
+		'timeZone', n.time_zone, 'retryAttempts', (k).retry_attempts, 'maxConcurrent', n.max_concurrent, 'maxPerRun', n.batch_per_run,
+		'callsPerSecond', n.rate_per_second, 'maxPerNumber24h', n.cap_24h, 'maxPerNumber7d', n.cap_7d, 'priority', n.priority,
+		'useLeadWindow', n.use_lead_window, 'isActive', n.active AND (k).deleted_at IS NULL, 'deletedAt', carillon.iso_utc((k).deleted_at),
+		'createdAt', carillon.iso_utc((k).created_at), 'updatedAt', carillon.iso_utc((k).updated_at))
+	FROM carillon.lanes n WHERE n.id = (k).lane_id
+$$;
+
+-- What is not said of a new one.
+CREATE FUNCTION campaign_blank() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT '{"name": null, "account": null, "assistantId": null, "phoneNumberId": null, "scheduleFrequency": "none", "scheduleDays": null,
+		"startTime": null, "endTime": null, "timeZone": null, "retryAttempts": 3, "maxConcurrent": 10, "maxPerRun": 50,
+		"callsPerSecond": null, "maxPerNumber24h": null, "maxPerNumber7d": null, "priority": 0, "useLeadWindow": true,
+		"isActive": true}'::jsonb
+$$;
+
+CREATE FUNCTION whole_number(given jsonb, lowest integer, highest integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN jsonb_typeof(given) = 'number' THEN (given #>> '{}')::numeric % 1 = 0 AND (given #>> '{}')::numeric BETWEEN lowest AND highest
+		ELSE false END
+$$;
+
+-- A time of day: 09:00, 9:00 or 09:00:00; 24:00 is one for an end. Null: it is none.
+CREATE FUNCTION day_time(given text) RETURNS time LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN given ~ '^(([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00(:00)?)$' THEN given::time END
+$$;
+
+-- What is wrong with a member; null: nothing.
+CREATE FUNCTION campaign_problem(the_tenant text, field text, given jsonb) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	kind text := jsonb_typeof(given);
+	word text := given #>> '{}';
+BEGIN
+	RETURN CASE
+		WHEN field = 'name' THEN CASE WHEN kind <> 'string' OR trim(word) = '' THEN 'text that names the campaign' ELSE carillon.text_problem(word, 200) END
+		WHEN field = 'account' THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' OR NOT EXISTS (SELECT FROM carillon.accounts a
+			WHERE a.name = word AND a.tenant_id = the_tenant) THEN 'the name of a provider account; null for none' END
+		WHEN field IN ('assistantId', 'phoneNumberId') THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' OR word = '' THEN 'text; null for the account''s'
+			ELSE carillon.text_problem(word, 200) END
+		WHEN field = 'scheduleFrequency' THEN CASE WHEN kind <> 'null' AND word NOT IN ('none', 'daily', 'weekly', 'custom')
+			THEN 'none, daily, weekly or custom' END
+		WHEN field = 'scheduleDays' THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'array' OR EXISTS (SELECT FROM jsonb_array_elements(
+			CASE kind WHEN 'array' THEN given ELSE '[]' END) d WHERE NOT carillon.whole_number(d, 0, 7)) THEN 'an array of days: 1 is Monday, 7 or 0 is Sunday' END
+		WHEN field IN ('startTime', 'endTime') THEN CASE WHEN kind <> 'null' AND (kind <> 'string' OR carillon.day_time(word) IS NULL)
+			THEN 'a time of day, such as 09:00; null for any' END
+		WHEN field = 'timeZone' THEN CASE WHEN kind <> 'null' AND (kind <> 'string' OR NOT EXISTS (SELECT FROM carillon.time_zones t WHERE t.name = word))
+			THEN 'the name of a time zone, such as America/New_York' END
+		WHEN field = 'retryAttempts' THEN CASE WHEN NOT carillon.whole_number(given, 1, 100) THEN 'a whole number from 1 to 100' END
+		WHEN field IN ('maxConcurrent', 'maxPerRun') THEN CASE WHEN NOT carillon.whole_number(given, 0, 100000)
+			THEN 'a whole number up to 100000; 0 for no limit' END
+		WHEN field = 'callsPerSecond' THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'number' THEN 'a number above 0; null for no limit'
+			WHEN word::numeric NOT BETWEEN 0.0001 AND 10000 THEN 'from 0.0001 to 10000; null for no limit' END
+		WHEN field IN ('maxPerNumber24h', 'maxPerNumber7d') THEN CASE WHEN kind <> 'null' AND NOT carillon.whole_number(given, 1, 1000)
+			THEN 'a whole number from 1 to 1000; null for no limit' END
+		WHEN field = 'priority' THEN CASE WHEN NOT carillon.whole_number(given, 0, 1) THEN '0 for bulk, or 1' END
+		WHEN field IN ('useLeadWindow', 'isActive') THEN CASE WHEN kind <> 'boolean' THEN 'true or false' END
+		ELSE 'no such field' END;
+END $$;
+
+-- All that is wrong with a request that makes a campaign of `was`: its members, and what they don't go with.
+CREATE FUNCTION campaign_problems(the_tenant text, was jsonb, given jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	bad jsonb;
+	k jsonb := was || given;
+BEGIN
+	SELECT jsonb_agg(jsonb_build_object('field', left(m.key, 100), 'detail', p.detail)) INTO bad
+	FROM jsonb_each(given) m CROSS JOIN LATERAL (SELECT carillon.campaign_problem(the_tenant, m.key, m.value) AS detail) p WHERE p.detail IS NOT NULL;
+	IF k -> 'name' = 'null' AND NOT given ? 'name' THEN
+		bad := coalesce(bad, '[]') || '{"field": "name", "detail": "missing"}'::jsonb;
+	END IF;
+	IF bad IS NOT NULL THEN
+		RETURN bad;
+	END IF;
+	SELECT jsonb_agg(jsonb_build_object('field', v.field, 'detail', v.detail)) INTO bad FROM (VALUES
+		('endTime', (k -> 'startTime' = 'null') <> (k -> 'endTime' = 'null'), 'a window has a startTime and an endTime'),
+		('endTime', carillon.day_time(k ->> 'startTime') = carillon.day_time(k ->> 'endTime'), 'not the startTime: such a window never opens'),
+		('startTime', carillon.day_time(k ->> 'startTime') = '24:00', 'before 24:00'),
+		('timeZone', k -> 'timeZone' = 'null' AND (k -> 'startTime' <> 'null' OR k ->> 'scheduleFrequency' <> 'none'),
+			'missing: hours, days and weeks are those of a zone'),
+		('scheduleDays', k ->> 'scheduleFrequency' IN ('weekly', 'custom') AND coalesce(k -> 'scheduleDays', 'null') IN ('null', '[]'),
+			'missing: a ' || (k ->> 'scheduleFrequency') || ' campaign has days')) v (field, is_bad, detail)
+	WHERE v.is_bad;
+	RETURN bad;
+END $$;
+
+-- Writes members that campaign_problems() has found good; the_id is null for a new campaign. Answers with its id.
+CREATE FUNCTION campaign_write(the_tenant text, the_id bigint, was jsonb, given jsonb) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	k jsonb := was || given;
+	frequency text := coalesce(k ->> 'scheduleFrequency', 'none');
+	days smallint[] := CASE WHEN k -> 'scheduleDays' NOT IN ('null', '[]') THEN ARRAY(SELECT DISTINCT CASE WHEN d = 0 THEN 7 ELSE d END
+		FROM (SELECT (e #>> '{}')::numeric::smallint AS d FROM jsonb_array_elements(k -> 'scheduleDays') e) x ORDER BY 1) END;
+	pace carillon.lanes;
+BEGIN
+	IF the_id IS NULL THEN
+		INSERT INTO carillon.lanes (tenant_id, name, active) VALUES (the_tenant, 'campaign:' || gen_random_uuid(), false) RETURNING * INTO pace;
+		INSERT INTO carillon.campaigns (tenant_id, lane_id, name) VALUES (the_tenant, pace.id, k ->> 'name') RETURNING id INTO the_id;
+	ELSE
+		SELECT n.* INTO pace FROM carillon.lanes n JOIN carillon.campaigns c ON c.lane_id = n.id WHERE c.id = the_id;
+	END IF;
+	UPDATE carillon.campaigns SET name = k ->> 'name', assistant_id = k ->> 'assistantId', phone_number_id = k ->> 'phoneNumberId',
+		frequency = campaign_write.frequency, schedule_days = days, retry_attempts = (k ->> 'retryAttempts')::numeric::integer, updated_at = now()
+	WHERE id = the_id;
+	UPDATE carillon.lanes SET account_id = (SELECT a.id FROM carillon.accounts a WHERE a.name = k ->> 'account' AND a.tenant_id = the_tenant),
+		window_start = carillon.day_time(k ->> 'startTime'), window_end = carillon.day_time(k ->> 'endTime'), time_zone = k ->> 'timeZone',
+		days = CASE WHEN campaign_write.frequency IN ('weekly', 'custom') THEN campaign_write.days END,
+		use_lead_window = (k ->> 'useLeadWindow')::boolean, max_concurrent = (k ->> 'maxConcurrent')::numeric::integer,
+		batch_per_run = (k ->> 'maxPerRun')::numeric::integer, rate_per_second = (k ->> 'callsPerSecond')::double precision,
+		cap_24h = (k ->> 'maxPerNumber24h')::numeric::integer, cap_7d = (k ->> 'maxPerNumber7d')::numeric::integer,
+		priority = (k ->> 'priority')::numeric::smallint, active = (k ->> 'isActive')::boolean
+	WHERE id = pace.id;
+	IF pace.active <> (k ->> 'isActive')::boolean THEN
+		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, actor)
+		VALUES ('campaign', the_id::text, CASE WHEN pace.active THEN 'active' ELSE 'stopped' END,
+			CASE WHEN (k ->> 'isActive')::boolean THEN 'active' ELSE 'stopped' END, 'operator');
+	END IF;
+	RETURN the_id;
+END $$;
+
+CREATE FUNCTION campaign_create(the_tenant text, given jsonb) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	bad jsonb := carillon.campaign_problems(the_tenant, carillon.campaign_blank(), given);
+	made bigint;
+BEGIN
+	IF bad IS NOT NULL THEN
+		RETURN QUERY SELECT 422, carillon.problems(bad);
+		RETURN;
+	END IF;
+	made := carillon.campaign_write(the_tenant, NULL, carillon.campaign_blank(), given);
+	RETURN QUERY SELECT 201, carillon.campaign_record(k) FROM carillon.campaigns k WHERE k.id = made;
+END $$;
+
+CREATE FUNCTION campaign_change(the_id bigint, given jsonb) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	was jsonb;
+	bad jsonb;
+	the_tenant text;
+BEGIN
+	SELECT k.tenant_id, carillon.campaign_record(k) INTO the_tenant, was FROM carillon.campaigns k
+	WHERE k.id = the_id AND k.deleted_at IS NULL FOR NO KEY UPDATE OF k;
+	IF NOT FOUND THEN
+		RETURN QUERY SELECT 404, carillon.problem(404, 'no such campaign');
+		RETURN;
+	END IF;
+	bad := carillon.campaign_problems(the_tenant, was, given);
+	IF bad IS NOT NULL THEN
+		RETURN QUERY SELECT 422, carillon.problems(bad);
+		RETURN;
+	END IF;
+	PERFORM carillon.campaign_write(the_tenant, the_id, was, given);
+	RETURN QUERY SELECT 200, carillon.campaign_record(k) FROM carillon.campaigns k WHERE k.id = the_id;
+END $$;
+
+-- Where the campaign stands. Calls are those of the history's words; the rest of `scheduled` is done at the pace of the last ten
+-- minutes by `eta`, hours in which it is closed not counted.
+CREATE FUNCTION campaign_progress(the_campaign campaigns) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	WITH call AS MATERIALIZED (
+		SELECT f.status AS step, coalesce(f.reason, '') AS reason, c.status, c.posted_at
+		FROM carillon.follow_ups f
+		LEFT JOIN LATERAL (SELECT c.status, c.posted_at FROM carillon.calls c WHERE c.job_id = f.job_id AND f.status IN ('completed', 'dialing')) c ON true
+		WHERE f.source = 'campaign' AND f.lane_id = (the_campaign).lane_id
+	), counted AS MATERIALIZED (
+		SELECT count(*) FILTER (WHERE step IN ('pending', 'queued')) AS scheduled,
+			count(*) FILTER (WHERE step = 'dialing' OR step = 'completed' AND status IN ('dialing', 'unknown', 'calling', 'ringing')) AS calling,
+			count(*) FILTER (WHERE step = 'completed' AND status = 'in_progress') AS in_progress,
+			count(*) FILTER (WHERE step = 'completed' AND status = 'completed') AS completed,
+			count(*) FILTER (WHERE step = 'failed' OR step = 'completed' AND status = 'failed') AS failed,
+			count(*) FILTER (WHERE step = 'cancelled') AS cancelled, count(*) FILTER (WHERE step = 'undetermined') AS undetermined,
+			count(*) FILTER (WHERE posted_at > now() - interval '10 minutes') AS lately
+		FROM call
+	)
+	SELECT jsonb_build_object('contacts', (SELECT count(*) FROM carillon.campaign_contacts c WHERE c.campaign_id = (the_campaign).id),
+		'scheduled', scheduled, 'calling', calling, 'inProgress', in_progress, 'completed', completed, 'failed', failed,
+		'cancelled', cancelled, 'undetermined', undetermined,
+		'skipped', coalesce((SELECT jsonb_object_agg(reason, n) FROM (SELECT reason, count(*) AS n FROM call WHERE step = 'skipped' GROUP BY reason) s), '{}'),
+		'callsPerMinute', round(lately / 10.0, 1),
+		'eta', CASE WHEN scheduled > 0 AND lately > 0 THEN carillon.iso_utc(now() + scheduled * 10.0 / lately * interval '1 minute') END)
+	FROM counted
+$$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
+GRANT SELECT, INSERT, UPDATE, DELETE ON campaigns, campaign_contacts TO carillon_producer;
+GRANT SELECT ON campaigns TO carillon_consumer, carillon_readonly;
+GRANT SELECT, UPDATE ON campaign_contacts TO carillon_consumer;
+GRANT SELECT ON campaign_contacts TO carillon_readonly;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA carillon TO carillon_producer, carillon_consumer, carillon_readonly;
