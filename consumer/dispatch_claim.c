@@ -67,6 +67,8 @@ static void read_columns(const PGresult *rows, struct claim_columns *c)
 		.variables = pg_col(rows, "variables"),
 		.due_at = pg_col(rows, "due_at"),
 		.dial_by = pg_col(rows, "dial_by"),
+		.assistant_id = pg_col(rows, "assistant_id"),
+		.phone_number_id = pg_col(rows, "phone_number_id"),
 	};
 }
 

@@ -252,6 +252,8 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		.first_name = pg_text(rows, row, c->first_name),
 		.last_name = pg_text(rows, row, c->last_name),
 		.variables = pg_text(rows, row, c->variables),
+		.assistant_id = pg_text(rows, row, c->assistant_id),
+		.phone_number_id = pg_text(rows, row, c->phone_number_id),
 		.max_call_s = d->max_call_s,
 	};
 	provider_request_clear(&d->request);

@@ -75,6 +75,7 @@ void dispatch_claim_pump(struct dispatcher *d);
 struct claim_columns {
 	int job_id, verdict, gate, tenant, kind, lead_id, phone, account, provider, lane_id;
 	int first_name, last_name, state, variables, attempt, due_at, dial_by;
+	int assistant_id, phone_number_id;
 };
 
 /* ---- dispatch_post.c ---- */

@@ -36,6 +36,8 @@ struct dial {
 	const char *first_name; /* or NULL */
 	const char *last_name;	/* or NULL */
 	const char *variables;	/* JSON object text for the agent's prompt, or NULL */
+	const char *assistant_id;    /* a campaign's own; NULL: the account's */
+	const char *phone_number_id; /* likewise */
 	int64_t max_call_s;
 };
 

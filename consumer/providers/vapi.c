@@ -128,13 +128,23 @@ static void add_server(struct buf *b, const struct account *a, const struct dial
 	buf_adds(b, "},\"serverMessages\":[\"status-update\",\"end-of-call-report\"]");
 }
 
+static const char *assistant_of(const struct account *a, const struct dial *d)
+{
+	return d->assistant_id ? d->assistant_id : account_setting(a, "assistant_id");
+}
+
+static const char *number_of(const struct account *a, const struct dial *d)
+{
+	return d->phone_number_id ? d->phone_number_id : account_setting(a, "phone_number_id");
+}
+
 static void add_body(struct buf *b, const struct account *a, const struct dial *d)
 {
 	char name[NAME_MAX_BYTES + 1];
 
 	buf_addc(b, '{');
-	add_member(b, "assistantId", account_setting(a, "assistant_id"), true);
-	add_member(b, "phoneNumberId", account_setting(a, "phone_number_id"), false);
+	add_member(b, "assistantId", assistant_of(a, d), true);
+	add_member(b, "phoneNumberId", number_of(a, d), false);
 	add_member(b, "name", d->job_id, false);
 	buf_adds(b, ",\"customer\":{");
 	add_member(b, "number", d->phone, true);
@@ -154,8 +164,7 @@ static void add_body(struct buf *b, const struct account *a, const struct dial *
 static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
 		  struct buf *error)
 {
-	if (!account_setting(a, "api_key") || !account_setting(a, "assistant_id") ||
-	    !account_setting(a, "phone_number_id")) {
+	if (!account_setting(a, "api_key") || !assistant_of(a, d) || !number_of(a, d)) {
 		buf_addf(error, "account %s: api_key, assistant_id and phone_number_id are needed",
 			 a->name);
 		return false;
@@ -209,17 +218,15 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 static bool build_list(const struct adapter *ad, const struct account *a,
 		       const struct list_query *q, struct provider_request *r)
 {
-	const char *number = account_setting(a, "phone_number_id");
 	char from[TIME_TEXT_BYTES], to[TIME_TEXT_BYTES];
 
-	if (!account_setting(a, "api_key") || !number)
+	/* Of all its numbers: campaigns call from others than the account's. */
+	if (!account_setting(a, "api_key"))
 		return false;
 	time_format(q->from_ms, from);
 	time_format(q->to_ms, to);
 	add_url(a, r);
-	buf_adds(&r->url, "?phoneNumberId=");
-	buf_add_url(&r->url, number, strlen(number));
-	buf_addf(&r->url, "&limit=%d&createdAtGe=%s&createdAtLe=%s", ad->list_page_rows, from, to);
+	buf_addf(&r->url, "?limit=%d&createdAtGe=%s&createdAtLe=%s", ad->list_page_rows, from, to);
 	add_authorization(a, r);
 	return !r->url.failed && !r->authorization.failed;
 }

@@ -164,6 +164,7 @@ CREATE FUNCTION campaign_problems(the_tenant text, was jsonb, given jsonb) RETUR
 DECLARE
 	bad jsonb;
 	k jsonb := was || given;
+	the_provider text := (SELECT a.provider FROM carillon.accounts a WHERE a.name = k ->> 'account' AND a.tenant_id = the_tenant);
 BEGIN
 	SELECT jsonb_agg(jsonb_build_object('field', left(m.key, 100), 'detail', p.detail)) INTO bad
 	FROM jsonb_each(given) m CROSS JOIN LATERAL (SELECT carillon.campaign_problem(the_tenant, m.key, m.value) AS detail) p WHERE p.detail IS NOT NULL;
@@ -179,6 +180,8 @@ BEGIN
 		('startTime', carillon.day_time(k ->> 'startTime') = '24:00', 'before 24:00'),
 		('timeZone', k -> 'timeZone' = 'null' AND (k -> 'startTime' <> 'null' OR k ->> 'scheduleFrequency' <> 'none'),
 			'missing: hours, days and weeks are those of a zone'),
+		('assistantId', k -> 'assistantId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
+		('phoneNumberId', k -> 'phoneNumberId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
 		('scheduleDays', k ->> 'scheduleFrequency' IN ('weekly', 'custom') AND coalesce(k -> 'scheduleDays', 'null') IN ('null', '[]'),
 			'missing: a ' || (k ->> 'scheduleFrequency') || ' campaign has days')) v (field, is_bad, detail)
 	WHERE v.is_bad;
@@ -189,31 +192,32 @@ END $$;
 CREATE FUNCTION campaign_write(the_tenant text, the_id bigint, was jsonb, given jsonb) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	k jsonb := was || given;
-	frequency text := coalesce(k ->> 'scheduleFrequency', 'none');
-	days smallint[] := CASE WHEN k -> 'scheduleDays' NOT IN ('null', '[]') THEN ARRAY(SELECT DISTINCT CASE WHEN d = 0 THEN 7 ELSE d END
+	cycle text := coalesce(k ->> 'scheduleFrequency', 'none');
+	the_days smallint[] := CASE WHEN k -> 'scheduleDays' NOT IN ('null', '[]') THEN ARRAY(SELECT DISTINCT CASE WHEN d = 0 THEN 7 ELSE d END
 		FROM (SELECT (e #>> '{}')::numeric::smallint AS d FROM jsonb_array_elements(k -> 'scheduleDays') e) x ORDER BY 1) END;
+	is_new boolean := the_id IS NULL;
 	pace carillon.lanes;
 BEGIN
-	IF the_id IS NULL THEN
+	IF is_new THEN
 		INSERT INTO carillon.lanes (tenant_id, name, active) VALUES (the_tenant, 'campaign:' || gen_random_uuid(), false) RETURNING * INTO pace;
 		INSERT INTO carillon.campaigns (tenant_id, lane_id, name) VALUES (the_tenant, pace.id, k ->> 'name') RETURNING id INTO the_id;
 	ELSE
 		SELECT n.* INTO pace FROM carillon.lanes n JOIN carillon.campaigns c ON c.lane_id = n.id WHERE c.id = the_id;
 	END IF;
 	UPDATE carillon.campaigns SET name = k ->> 'name', assistant_id = k ->> 'assistantId', phone_number_id = k ->> 'phoneNumberId',
-		frequency = campaign_write.frequency, schedule_days = days, retry_attempts = (k ->> 'retryAttempts')::numeric::integer, updated_at = now()
+		frequency = cycle, schedule_days = the_days, retry_attempts = (k ->> 'retryAttempts')::numeric::integer, updated_at = now()
 	WHERE id = the_id;
 	UPDATE carillon.lanes SET account_id = (SELECT a.id FROM carillon.accounts a WHERE a.name = k ->> 'account' AND a.tenant_id = the_tenant),
 		window_start = carillon.day_time(k ->> 'startTime'), window_end = carillon.day_time(k ->> 'endTime'), time_zone = k ->> 'timeZone',
-		days = CASE WHEN campaign_write.frequency IN ('weekly', 'custom') THEN campaign_write.days END,
+		days = CASE WHEN cycle IN ('weekly', 'custom') THEN the_days END,
 		use_lead_window = (k ->> 'useLeadWindow')::boolean, max_concurrent = (k ->> 'maxConcurrent')::numeric::integer,
 		batch_per_run = (k ->> 'maxPerRun')::numeric::integer, rate_per_second = (k ->> 'callsPerSecond')::double precision,
 		cap_24h = (k ->> 'maxPerNumber24h')::numeric::integer, cap_7d = (k ->> 'maxPerNumber7d')::numeric::integer,
 		priority = (k ->> 'priority')::numeric::smallint, active = (k ->> 'isActive')::boolean
 	WHERE id = pace.id;
-	IF pace.active <> (k ->> 'isActive')::boolean THEN
+	IF is_new OR pace.active <> (k ->> 'isActive')::boolean THEN
 		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, actor)
-		VALUES ('campaign', the_id::text, CASE WHEN pace.active THEN 'active' ELSE 'stopped' END,
+		VALUES ('campaign', the_id::text, CASE WHEN is_new THEN NULL WHEN pace.active THEN 'active' ELSE 'stopped' END,
 			CASE WHEN (k ->> 'isActive')::boolean THEN 'active' ELSE 'stopped' END, 'operator');
 	END IF;
 	RETURN the_id;

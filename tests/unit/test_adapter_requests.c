@@ -254,6 +254,24 @@ static void test_vapi_request(void **state)
 	json_decref(a.settings);
 }
 
+static void test_vapi_request_of_a_campaign(void **state)
+{
+	struct account a = vapi_account("");
+	struct dial own = dial;
+	struct provider_request r;
+
+	(void)state;
+	own.assistant_id = "its assistant";
+	own.phone_number_id = "its number";
+	provider_request_init(&r);
+	json_t *body = built(&vapi_adapter, &a, &own, &r);
+	assert_member(body, "assistantId", "its assistant");
+	assert_member(body, "phoneNumberId", "its number");
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
 /* A name of multibyte characters is cut between them, at Vapi's 40. */
 static void test_vapi_long_name(void **state)
 {
@@ -376,7 +394,7 @@ static void test_vapi_lookups(void **state)
 	assert_true(vapi_adapter.build_list(&vapi_adapter, &a, &q, &r));
 	assert_string_equal(
 		r.url.data,
-		"https://vapi.example.test/v/call?phoneNumberId=num&limit=1000"
+		"https://vapi.example.test/v/call?limit=1000"
 		"&createdAtGe=2026-01-05T16:20:11.000Z&createdAtLe=2026-01-05T16:21:11.000Z");
 	provider_request_clear(&r);
 	assert_true(vapi_adapter.build_get(&a, "a/b?c", &r));
@@ -561,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_incomplete_settings),
 		cmocka_unit_test(test_omni_rows),
 		cmocka_unit_test(test_vapi_request),
+		cmocka_unit_test(test_vapi_request_of_a_campaign),
 		cmocka_unit_test(test_vapi_long_name),
 		cmocka_unit_test(test_vapi_webhook_auth),
 		cmocka_unit_test(test_vapi_webhook_secrets),
