@@ -22,7 +22,7 @@ SELECT plan(72);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
-	attempt integer, due_at bigint, dial_by bigint);
+	attempt integer, due_at bigint, dial_by bigint, assistant_id text, phone_number_id text);
 
 -- A worker's claim, as the consumer's role.
 CREATE FUNCTION fx.claim(jobs uuid[], follow_ups bigint[], worker text DEFAULT 'worker/1') RETURNS SETOF fx.verdict LANGUAGE plpgsql AS $$
@@ -171,7 +171,7 @@ SELECT throws_ok(format('INSERT INTO live SELECT uuid_v7(), tenant_id, phone, 0,
 
 CREATE TEMP TABLE mine AS EXECUTE my_dialing(ARRAY[:'job', :'job_s']::uuid[], 'worker/1');
 SELECT results_eq('SELECT job_id, verdict, gate, follow_up_id, tenant, kind, lead_id, phone, account, account_id, provider, lane_id, first_name,
-		last_name, state, variables, attempt, due_at, dial_by FROM mine', 'SELECT * FROM dialed', 'my_dialing tells what the claim told');
+		last_name, state, variables, attempt, due_at, dial_by, assistant_id, phone_number_id FROM mine', 'SELECT * FROM dialed', 'my_dialing tells what the claim told');
 CREATE TEMP TABLE others AS EXECUTE my_dialing(ARRAY[:'job']::uuid[], 'worker/2');
 SELECT is_empty('SELECT * FROM others', 'and nothing of another worker''s');
 
