@@ -99,7 +99,7 @@ struct kafka_consumer_options {
 	struct kafka_settings settings;
 	const char *group_id;
 	const char *group_instance_id; /* static membership; NULL: none */
-	const char *const *topics;     /* NULL-terminated */
+	const char *const *topics;     /* NULL-terminated, at most 16; texts that outlive it */
 	int session_timeout_ms;
 	size_t max_queued_kbytes;
 	/*
@@ -121,7 +121,7 @@ struct kafka_consumer_options {
 	 * NULL.
 	 */
 	void (*on_revoke)(void *arg, const struct kafka_partition *parts, size_t n, bool lost);
-	/* fatal: the consumer will never read again. Or NULL. */
+	/* fatal: all partitions are lost, and it joins anew in 3 s. Or NULL. */
 	void (*on_error)(void *arg, const char *reason, bool fatal);
 	void *arg;
 };

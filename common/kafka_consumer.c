@@ -8,6 +8,9 @@
  * later) and polling goes on. Resuming a partition that is not paused rewinds it (librdkafka
  * #4636), hence the exact account of what is.
  *
+ * A fatal error (a broker that was away too long can fence a static member by its own former self)
+ * ends librdkafka's client for good; a new one takes its place a little later.
+ *
  * Assignments are eager: each takes all partitions away before it gives new ones. Cooperative ones
  * lose messages in librdkafka 2.0 (#4059, #4908).
  */
@@ -23,12 +26,18 @@
 #define CLOSE_TIMEOUT_S 5.0
 #define DESTROY_TIMEOUT_MS 2000
 #define HELD_MAX 16
+#define TOPICS_MAX 16
+#define REOPEN_AFTER_S 3.0 /* a fatal error */
+#define DEAD_CLOSE_TIMEOUT_S 0.5
 #define MAX_POLL_MS 300000
 
 struct kafka_consumer {
 	struct ev_loop *loop;
 	struct kafka_consumer_options o;
-	rd_kafka_t *rk;
+	const char *topics[TOPICS_MAX + 1];
+	rd_kafka_t *rk; /* NULL: to be made anew */
+	bool dead;	/* a client that had a fatal error does nothing any more */
+	ev_tstamp dead_at;
 	struct kafka_wake wake;
 	ev_timer tick;
 	bool joined;
@@ -52,6 +61,11 @@ struct kafka_consumer {
 
 static void report(struct kafka_consumer *c, const char *reason, bool fatal)
 {
+	if (fatal) {
+		c->joined = false;
+		c->dead = true;
+		c->dead_at = ev_now(c->loop);
+	}
 	if (c->o.on_error)
 		c->o.on_error(c->o.arg, reason, fatal);
 }
@@ -161,7 +175,7 @@ static void serve(struct kafka_consumer *c)
 {
 	offer_held(c);
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
-		if ((c->stopped && !c->paused) || c->held_count == HELD_MAX)
+		if (c->dead || (c->stopped && !c->paused) || c->held_count == HELD_MAX)
 			return; /* resume or the tick goes on */
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(c->rk, 0);
 		if (!m)
@@ -181,11 +195,18 @@ static void on_wake(struct ev_loop *loop, ev_io *w, int revents)
 	serve(c);
 }
 
+static void reopen(struct kafka_consumer *c);
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct kafka_consumer *c = w->data;
 
 	(void)revents;
+	if (c->dead) {
+		if (ev_now(loop) - c->dead_at >= REOPEN_AFTER_S)
+			reopen(c);
+		return;
+	}
 	if (c->stopped && !c->paused && ev_now(loop) - c->stopped_at >= PAUSE_AFTER_S)
 		pause_assigned(c);
 	serve(c);
@@ -297,7 +318,6 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	case RD_KAFKA_RESP_ERR__FATAL: {
 		char detail[256];
 		rd_kafka_fatal_error(rk, detail, sizeof(detail));
-		c->joined = false;
 		report(c, detail, true);
 		break;
 	}
@@ -367,35 +387,101 @@ static bool subscribe(struct kafka_consumer *c, const char *const *topics, struc
 	return !err;
 }
 
+static bool open_client(struct kafka_consumer *c, struct buf *error)
+{
+	rd_kafka_conf_t *conf = consumer_conf(&c->o, error);
+
+	if (!conf)
+		return false;
+	rd_kafka_conf_set_opaque(conf, c);
+	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	c->rk = kafka_client_new(RD_KAFKA_CONSUMER, conf, error);
+	rd_kafka_conf_destroy(conf);
+	if (!c->rk)
+		return false;
+	rd_kafka_poll_set_consumer(c->rk);
+	kafka_wake_follow(&c->wake, rd_kafka_queue_get_consumer(c->rk));
+	return subscribe(c, c->topics, error);
+}
+
+/* Revokes, commits and leaves; the callbacks of that come as events of this queue. */
+static void leave_group(struct kafka_consumer *c)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(c->rk);
+	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->rk, queue);
+	ev_tstamp until = ev_time() + (c->dead ? DEAD_CLOSE_TIMEOUT_S : CLOSE_TIMEOUT_S);
+
+	while (!error && !rd_kafka_consumer_closed(c->rk) && ev_time() < until) {
+		rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+			on_rebalance(c->rk, rd_kafka_event_error(event),
+				     rd_kafka_event_topic_partition_list(event), c);
+		rd_kafka_event_destroy(event);
+	}
+	if (error)
+		rd_kafka_error_destroy(error);
+	rd_kafka_queue_destroy(queue);
+}
+
+static void close_client(struct kafka_consumer *c)
+{
+	kafka_wake_follow(&c->wake, NULL);
+	drop_held(c, NULL, 0);
+	if (!c->rk)
+		return;
+	leave_group(c);
+	if (c->paused)
+		rd_kafka_topic_partition_list_destroy(c->paused);
+	c->paused = NULL;
+	kafka_client_destroy(c->rk, DESTROY_TIMEOUT_MS);
+	c->rk = NULL;
+}
+
+static void reopen(struct kafka_consumer *c)
+{
+	char text[512];
+	struct buf error;
+
+	buf_init_fixed(&error, text, sizeof(text));
+	if (c->assigned) {
+		rd_kafka_topic_partition_list_t *list =
+			rd_kafka_topic_partition_list_copy(c->assigned);
+		taken_away(c, list);
+		rd_kafka_topic_partition_list_destroy(list);
+	}
+	close_client(c);
+	c->connected = false;
+	c->stopped = false;
+	c->dead = false;
+	if (!open_client(c, &error))
+		report(c, text, true);
+}
+
+rd_kafka_t *kafka_consumer_client(struct kafka_consumer *c)
+{
+	return c->rk;
+}
+
 struct kafka_consumer *kafka_consumer_new(struct ev_loop *loop,
 					  const struct kafka_consumer_options *o, struct buf *error)
 {
 	assert(o->on_message && o->group_id && o->topics && o->topics[0]);
-	rd_kafka_conf_t *conf = consumer_conf(o, error);
-	if (!conf)
-		return NULL;
 	struct kafka_consumer *c = calloc(1, sizeof(*c));
 	if (!c)
 		abort();
 	c->loop = loop;
 	c->o = *o;
-	rd_kafka_conf_set_opaque(conf, c);
-	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_error_cb(conf, on_error);
+	for (size_t i = 0; o->topics[i]; i++) {
+		assert(i < TOPICS_MAX);
+		c->topics[i] = o->topics[i];
+	}
 	ev_timer_init(&c->tick, on_tick, TICK_S, TICK_S);
 	c->tick.data = c;
-	if (!kafka_wake_init(&c->wake, loop, on_wake, c))
+	bool good = kafka_wake_init(&c->wake, loop, on_wake, c);
+	if (!good)
 		buf_adds(error, "no descriptor for a Kafka client");
-	else
-		c->rk = kafka_client_new(RD_KAFKA_CONSUMER, conf, error);
-	rd_kafka_conf_destroy(conf);
-	if (!c->rk) {
-		kafka_consumer_free(c);
-		return NULL;
-	}
-	rd_kafka_poll_set_consumer(c->rk);
-	kafka_wake_follow(&c->wake, rd_kafka_queue_get_consumer(c->rk));
-	if (!subscribe(c, o->topics, error)) {
+	if (!good || !open_client(c, error)) {
 		kafka_consumer_free(c);
 		return NULL;
 	}
@@ -437,8 +523,9 @@ static rd_kafka_topic_partition_list_t *single(const char *topic, int32_t partit
 void kafka_consumer_store(struct kafka_consumer *c, const char *topic, int32_t partition,
 			  int64_t next_offset)
 {
+	if (!c->rk)
+		return;
 	rd_kafka_topic_partition_list_t *list = single(topic, partition, next_offset);
-
 	/* Refused for a partition that is no longer ours, which is right. */
 	rd_kafka_offsets_store(c->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -447,9 +534,10 @@ void kafka_consumer_store(struct kafka_consumer *c, const char *topic, int32_t p
 void kafka_consumer_seek(struct kafka_consumer *c, const char *topic, int32_t partition,
 			 int64_t offset)
 {
-	rd_kafka_topic_partition_list_t *list = single(topic, partition, offset);
-
 	drop_held(c, topic, partition);
+	if (!c->rk)
+		return;
+	rd_kafka_topic_partition_list_t *list = single(topic, partition, offset);
 	/* At once: what is queued of the partition is not seen again. The rest runs behind. */
 	rd_kafka_error_t *error = rd_kafka_seek_partitions(c->rk, list, 0);
 	if (error) {
@@ -464,38 +552,13 @@ bool kafka_consumer_ready(const struct kafka_consumer *c)
 	return c->joined && c->connected;
 }
 
-/* Revokes, commits and leaves; the callbacks of that come as events of this queue. */
-static void leave_group(struct kafka_consumer *c)
-{
-	rd_kafka_queue_t *queue = rd_kafka_queue_new(c->rk);
-	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->rk, queue);
-	ev_tstamp until = ev_time() + CLOSE_TIMEOUT_S;
-
-	while (!error && !rd_kafka_consumer_closed(c->rk) && ev_time() < until) {
-		rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
-		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
-			on_rebalance(c->rk, rd_kafka_event_error(event),
-				     rd_kafka_event_topic_partition_list(event), c);
-		rd_kafka_event_destroy(event);
-	}
-	if (error)
-		rd_kafka_error_destroy(error);
-	rd_kafka_queue_destroy(queue);
-}
-
 void kafka_consumer_free(struct kafka_consumer *c)
 {
 	if (!c)
 		return;
 	ev_timer_stop(c->loop, &c->tick);
+	close_client(c);
 	kafka_wake_release(&c->wake);
-	drop_held(c, NULL, 0);
-	if (c->rk) {
-		leave_group(c);
-		if (c->paused)
-			rd_kafka_topic_partition_list_destroy(c->paused);
-		kafka_client_destroy(c->rk, DESTROY_TIMEOUT_MS);
-	}
 	forget_assignment(c);
 	free(c);
 }

@@ -55,4 +55,8 @@ void kafka_wake_follow(struct kafka_wake *w, rd_kafka_queue_t *queue);
 void kafka_wake_poke(struct kafka_wake *w);
 void kafka_wake_clear(struct kafka_wake *w);
 
+/* For tests: the client of the moment. */
+struct kafka_consumer;
+rd_kafka_t *kafka_consumer_client(struct kafka_consumer *c);
+
 #endif

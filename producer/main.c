@@ -33,7 +33,8 @@ struct producer {
 
 static bool postgres_ready(void *arg)
 {
-	return scheduler_ready(((struct producer *)arg)->scheduler);
+	return scheduler_ready(((struct producer *)arg)->scheduler) &&
+	       api_database_ready(((struct producer *)arg)->api.database);
 }
 
 static bool kafka_ready(void *arg)

@@ -69,6 +69,11 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	return db;
 }
 
+bool api_database_ready(const struct api_database *db)
+{
+	return !db || (pg_is_up(db->pg) && pg_is_up(db->long_work));
+}
+
 void api_database_free(struct api_database *db)
 {
 	if (!db)

@@ -27,6 +27,8 @@ struct api_words {
 /* Starts connecting; NULL without the role `api`, which alone has such routes. */
 struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
 				      const struct clock *clock);
+/* Its connections are up. True for NULL. */
+bool api_database_ready(const struct api_database *db);
 /* Requests under way are refused with 503. Takes NULL. */
 void api_database_free(struct api_database *db);
 

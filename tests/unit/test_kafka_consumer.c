@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The consumer of common/kafka.h: where it begins, what it commits, and brokers that go away. */
+#include "common/kafka_internal.h"
 #include "tests/unit/kafka_member.h"
 
 static void test_reads_all(void **state)
@@ -121,6 +122,33 @@ static void test_outage(void **state)
 	rd_kafka_mock_broker_set_up(mock.cluster, -1);
 }
 
+/* librdkafka's client does nothing any more after one; a broker that was away fences static members
+ * so. */
+static void test_begins_anew_after_a_fatal_error(void **state)
+{
+	struct member s = {.from = -1};
+
+	(void)state;
+	produce(0, 5);
+	start(&s);
+	RUN_UNTIL(mock.loop, JOIN_S, s.count == 10);
+	rd_kafka_test_fatal_error(kafka_consumer_client(s.c), RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+				  "fenced");
+	RUN_UNTIL(mock.loop, 5.0, s.fatal);
+	assert_false(kafka_consumer_ready(s.c));
+	RUN_UNTIL(mock.loop, 10.0, s.revokes == 1);
+	/* Nothing was stored: what was read comes again. */
+	s.next[0] = s.next[1] = 0;
+	s.count = 0;
+	RUN_UNTIL(mock.loop, 2 * JOIN_S, s.count == 10 && kafka_consumer_ready(s.c));
+	produce(5, 5);
+	RUN_UNTIL(mock.loop, 15.0, s.count == 20);
+	assert_int_equal(s.out_of_order, 0);
+	assert_int_equal(s.assigns, 2);
+	kafka_consumer_free(s.c);
+	assert_int_equal(s.revokes, 2);
+}
+
 static void test_bad_options(void **state)
 {
 	struct member s = {.from = -1};
@@ -149,6 +177,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_begins_where_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_deferred, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_begins_anew_after_a_fatal_error, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_bad_options, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("kafka_consumer", tests, NULL, NULL);
