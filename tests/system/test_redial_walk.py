@@ -8,10 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from lib import databases
-from lib.clock import Clock
-from lib.servers import Postgres
-from lib.stack import BIN, Servers
+from lib.clock import Clock, clocked_servers
 
 NEW_YORK = ZoneInfo("America/New_York")
 FALL_BACK, SPRING_FORWARD = date(2026, 11, 1), date(2027, 3, 14)
@@ -26,19 +23,9 @@ def clock(directory):
 
 @pytest.fixture(scope="module")
 def servers(servers, clock, directory):
-    """PostgreSQL is one of its own that follows the clock; Kafka's broker keeps real time."""
     clock.set(datetime(2026, 10, 31, tzinfo=UTC))
-    postgres = Postgres(directory / "pg-clock")
-    postgres.extra_env |= clock.postgres_environment
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in clock.process_environment.items():
-            patch.setenv(name, value)
-        try:
-            postgres.start()
-            databases.make_template(postgres, BIN / "carillon-producer", {"KAFKA_BROKERS": servers.kafka.address})
-            yield Servers(postgres, servers.kafka, servers.registry)
-        finally:
-            postgres.kill()
+    with clocked_servers(servers, clock, directory / "pg-clock") as mine:
+        yield mine
 
 
 class Walk:

@@ -2,8 +2,16 @@
 """A clock that a test moves, for PostgreSQL (by libfaketime) and for the processes (builds with fail points) alike."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
+
+from . import databases
+from .servers import Postgres
+from .stack import BIN, Servers
 
 
 class Clock:
@@ -34,3 +42,19 @@ class Clock:
         return {"POSTGRES_ENV": "\n".join([
             "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1", f"FAKETIME_TIMESTAMP_FILE={self._path}", "FAKETIME_NO_CACHE=1",
             "FAKETIME_DONT_FAKE_MONOTONIC=1", "TZ=UTC"])}
+
+
+@contextmanager
+def clocked_servers(servers: Servers, clock: Clock, directory: Path) -> Iterator[Servers]:
+    """PostgreSQL is one of its own that follows the clock, as the processes do; Kafka's broker keeps real time."""
+    postgres = Postgres(directory)
+    postgres.extra_env |= clock.postgres_environment
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in clock.process_environment.items():
+            patch.setenv(name, value)
+        try:
+            postgres.start()
+            databases.make_template(postgres, BIN / "carillon-producer", {"KAFKA_BROKERS": servers.kafka.address})
+            yield Servers(postgres, servers.kafka, servers.registry)
+        finally:
+            postgres.kill()
