@@ -36,7 +36,7 @@ $$;
 
 -- The members of an object, whole numbers without a fraction: 5.0 is 5.
 CREATE FUNCTION whole_numbers(given jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN given @? '$.* ? (@.type() == "number")'
+	SELECT CASE WHEN given @? 'strict $.* ? (@.type() == "number")'
 		THEN given || (SELECT jsonb_object_agg(key, trim_scale((value #>> '{}')::numeric)) FROM jsonb_each(given) WHERE jsonb_typeof(value) = 'number')
 		ELSE given END
 $$;
