@@ -153,14 +153,37 @@ static void add_allowed(struct buf *allow, const char *methods)
 	}
 }
 
+/* Of two patterns that fit one path: whether `a` names a segment where `b` takes any, at the first
+ * difference. */
+static bool is_plainer(const char *a, const char *b)
+{
+	for (; *a && *a == *b; a++)
+		b++;
+	return *a != '*' && (*b == '{' || *b == '*');
+}
+
+static const char *plainest(const struct http_route *routes, size_t count,
+			    const struct http_path *path, struct http_params *ret)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (path_fits(routes[i].path, path, ret) &&
+		    (!found || is_plainer(routes[i].path, found)))
+			found = routes[i].path;
+	}
+	return found;
+}
+
 const struct http_route *http_route_find(const struct http_route *routes, size_t count,
 					 const char *method, const struct http_path *path,
 					 struct http_params *ret, struct buf *allow)
 {
 	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+	const char *best = plainest(routes, count, path, ret);
 
-	for (size_t i = 0; i < count; i++) {
-		if (!path_fits(routes[i].path, path, ret))
+	for (size_t i = 0; best && i < count; i++) {
+		if (!path_fits(routes[i].path, path, ret) || is_plainer(best, routes[i].path))
 			continue;
 		if (method_listed(routes[i].methods, wanted))
 			return &routes[i];

@@ -3,11 +3,13 @@
 
 -- ---- Values of a request ------------------------------------------------------------------------------------------
 
--- ISO 8601 with an offset; null: it is none, or no such day.
+-- ISO 8601 with an offset; null: it is none, or no such day. The offset is taken off here: PostgreSQL knows none of 16 hours and more.
 CREATE FUNCTION iso_time(given text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	parts text[] := regexp_match(given, '^([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]+)?)?)'
+		'(?:Z|([+-](?:[01][0-9]|2[0-3])):?([0-5][0-9]))$');
 BEGIN
-	RETURN CASE WHEN given ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})$'
-		THEN given::timestamptz END;
+	RETURN (parts[1]::timestamp - coalesce(parts[2] || ':' || parts[3], '0')::interval) AT TIME ZONE 'UTC';
 EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
 END $$;
@@ -24,6 +26,19 @@ $$;
 
 CREATE FUNCTION query_id(given text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN given ~ '^[0-9]{1,18}$' THEN given::bigint END
+$$;
+
+-- An id in a body: a whole number, 5.0 too, or its digits.
+CREATE FUNCTION json_id(given jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+	SELECT carillon.query_id(CASE jsonb_typeof(given) WHEN 'number' THEN trim_scale((given #>> '{}')::numeric)::text
+		WHEN 'string' THEN given #>> '{}' END)
+$$;
+
+-- The members of an object, whole numbers without a fraction: 5.0 is 5.
+CREATE FUNCTION whole_numbers(given jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN given @? 'strict $.* ? (@.type() == "number")'
+		THEN given || (SELECT jsonb_object_agg(key, trim_scale((value #>> '{}')::numeric)) FROM jsonb_each(given) WHERE jsonb_typeof(value) = 'number')
+		ELSE given END
 $$;
 
 -- A page's length: from 1 to 1000, 100 if nothing is said; null: it is none.

@@ -6,15 +6,21 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/api/sql/leads_bulk.sql
 \ir lib/prepare.psql
-SELECT plan(76);
+SELECT plan(89);
 
 -- ---- Values ---------------------------------------------------------------------------------------------------------
 
 SELECT is(iso_time(given), expected::timestamptz, coalesce(given, 'nothing') || ' as a time')
 FROM (VALUES ('2026-03-01T15:00:00Z', '2026-03-01 15:00Z'), ('2026-03-01 15:00Z', '2026-03-01 15:00Z'), ('2026-03-01T15:00:00.25-05:00', '2026-03-01 20:00:00.25Z'),
 	('2026-03-01T15:00:00+0530', '2026-03-01 09:30Z'), ('2026-02-29T15:00:00Z', NULL), ('2026-03-01T25:00:00Z', NULL), ('2026-03-01T15:00:00', NULL),
-	('2026-03-01', NULL), ('now', NULL), ('infinity', NULL), ('', NULL), ('2026-03-01T15:00:00+99:00', NULL), ('0000-01-01T00:00:00Z', NULL), (NULL, NULL)) v (given, expected);
+	('2026-03-01', NULL), ('now', NULL), ('infinity', NULL), ('', NULL), ('2026-03-01T15:00:00+24:00', NULL), ('2026-03-01T15:00:00+23:60', NULL), ('2026-03-01T15:00:00-23:59', '2026-03-02 14:59Z'),
+	('2026-03-01T15:00:00.0123456789Z', '2026-03-01 15:00:00.012346Z'), ('0000-01-01T00:00:00Z', NULL), (NULL, NULL)) v (given, expected);
 SELECT is(query_time('2026-03-01T15:00:00 02:00'), '2026-03-01 13:00Z', 'a blank before an offset is a plus');
+SELECT is(json_id(given), expected::bigint, format('%s as an id', coalesce(given::text, 'nothing')))
+FROM (VALUES ('7'::jsonb, 7), ('7.00', 7), ('"7"', 7), ('7.5', NULL), ('-1', NULL), ('true', NULL)) v (given, expected);
+SELECT is(whole_numbers(given)::text, expected, format('%s with whole numbers', given))
+FROM (VALUES ('{"a": 5.0, "b": "5.0", "c": 5.50}'::jsonb, '{"a": 5, "b": "5.0", "c": 5.5}'), ('{"a": [5.0, {"b": 5.0}]}', '{"a": [5.0, {"b": 5.0}]}'),
+	('{"a": 123456789012345678.0}', '{"a": 123456789012345678}'), ('{}', '{}')) v (given, expected);
 SELECT is(query_phones(given), expected::text[], format('"%s" as a number that is asked for', given))
 FROM (VALUES ('+12125550101', '{+12125550101,+12125550101}'), (' 12125550101', '{+12125550101,+12125550101}'), ('2125550101', '{+12125550101,+2125550101}'),
 	('442079460101', '{+442079460101}'), ('none', '{}'), ('', '{}')) v (given, expected);

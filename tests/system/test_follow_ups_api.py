@@ -22,7 +22,7 @@ def test_a_call_by_hand(stack):
     stack.start()
     stack.sim.script([{"action": {"outcome": "SALE", "call_ms": 100}}])
     lead = stack.lead(auto_follow_up=False, call_date="2026-01-01T00:00:00Z")
-    made = call(stack, "POST", json={"lead_id": lead["id"], "priority": 2})
+    made = call(stack, "POST", json={"lead_id": float(lead["id"]), "priority": 2.0})
     assert made.status_code == 201, made.text
     assert set(made.json()) == FIELDS
     assert {key: made.json()[key] for key in ("lead_id", "kind", "lane", "source", "status", "priority", "gate")} == {
@@ -115,14 +115,17 @@ def test_filters_and_pages(stack):
 def test_bad_input_names_every_problem(stack):
     stack.start("producer", PRODUCER_ROLES="api")
     lead = stack.lead()["id"]
-    for body, problems in (({}, ["lead_id"]), ({"lead_id": 999}, ["lead_id"]), ({"lead_id": "x"}, ["lead_id"]), ({"lead_id": 10 ** 18}, ["lead_id"]),
+    for body, problems in (({}, ["lead_id"]), ({"lead_id": "x"}, ["lead_id"]), ({"lead_id": 10 ** 18}, ["lead_id"]),
                            ({"lead_id": lead, "due_at": "soon", "lane": 7, "priority": 3, "colour": 1}, ["colour", "due_at", "lane", "priority"]),
-                           ({"lead_id": lead, "due_at": 5, "lane": "none", "priority": "2"}, ["due_at", "lane", "priority"]),
+                           ({"lead_id": lead, "due_at": 5, "lane": [], "priority": "2"}, ["due_at", "lane", "priority"]),
                            ({"lead_id": lead, "priority": 1.5, "due_at": "2031-01-01T00:00:00"}, ["due_at", "priority"])):
         answer = call(stack, "POST", json=body)
         assert answer.status_code == 422 and fields(answer) == problems, answer.text
     for body in (b"", b"[1]", b'{"lead_id": "\xff"}', b'{"lead_id": 1e-20000}', b'{"lead_id": 1' + b"0" * 30 + b"}"):
         assert call(stack, "POST", content=body).status_code in (400, 422)
+    for body, missing in (({"lead_id": 999}, "no such lead"), ({"lead_id": lead, "lane": "none"}, "no such lane")):
+        answer = call(stack, "POST", json=body)
+        assert (answer.status_code, answer.json()["detail"]) == (404, missing)
     assert stack.count("follow_ups") == 0
     for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("POST", "/1/cancel")):
         assert stack.producer.http.request(method, f"/api/follow-ups{path}").status_code == 401

@@ -35,7 +35,7 @@ def fields(answer):
 
 def test_a_lead_is_made_read_changed_and_removed(stack):
     api(stack)
-    given = {"external_id": "L-1", "first_name": "Ann", "last_name": "Lee", "phone": "(212) 555-0101", "state": "NY", "list_id": 333,
+    given = {"external_id": "L-1", "first_name": "Ann", "last_name": "Lee", "phone": "(212) 555-0101", "state": "NY", "list_id": 333.0,
              "time_zone": "America/New_York", "stage": "contacted", "call_date": "2026-03-01T10:00:00-05:00", "auto_follow_up": False,
              "paused": True, "variables": {"car": "Saab"}, "raw_payload": {"source": "fair"}}
     made = call(stack, "POST", json=given)

@@ -123,7 +123,8 @@ def test_the_stop_switch_binds_within_a_second(stack):
         ("tenant", "default", "stopped", "maintenance"), ("tenant", "default", "running", None),
         ("scheduler", "all", "stopped", "fire drill"), ("scheduler", "all", "running", None)]
 
-    for body in ({"tenant": "nobody"}, {"reason": 7}, {"colour": "red"}, {"tenant": 1}):
+    assert scheduler(stack, "stop", json={"tenant": "nobody"}).status_code == 404
+    for body in ({"reason": 7}, {"colour": "red"}, {"tenant": 1}):
         assert scheduler(stack, "stop", json=body).status_code == 422, body
     assert scheduler(stack, "stop", key="wrong").status_code == scheduler(stack, key="wrong").status_code == 401
     assert scheduler(stack).json()["stopped"] is False

@@ -202,6 +202,7 @@ static void test_routes(void **state)
 		{"GET", "/api/leads/export", never, 0},
 		{"GET,PATCH", "/api/leads/{id}", never, 0},
 		{"GET", "/registry/*", never, 0},
+		{"POST", "/api/leads/bulk", never, 0},
 	};
 	static const struct {
 		const char *method, *path;
@@ -215,7 +216,10 @@ static void test_routes(void **state)
 		{"POST", "/webhooks/omni//t0", -1, NULL, NULL},
 		{"POST", "/webhooks/omni", -1, NULL, NULL},
 		{"GET", "/api/leads/export", 3, NULL, NULL},
-		{"PATCH", "/api/leads/export", 4, "id", "export"},
+		{"PATCH", "/api/leads/export", -1, NULL, NULL},
+		{"POST", "/api/leads/bulk", 6, NULL, NULL},
+		{"GET", "/api/leads/bulk", -1, NULL, NULL},
+		{"GET", "/api/leads/bulk/", -1, NULL, NULL},
 		{"GET", "/api/leads/7", 4, "id", "7"},
 		{"GET", "/api/leads/7/", -1, NULL, NULL},
 		{"GET", "/registry/", 5, "*", ""},

@@ -7,11 +7,11 @@ WITH bad AS MATERIALIZED (
 		($1::text NOT IN ('dialing', 'unknown', 'calling', 'ringing', 'in_progress', 'completed', 'failed', 'rejected', 'not_dialed',
 			'undetermined'), 'status', 'dialing, unknown, calling, ringing, in_progress, completed, failed, rejected, not_dialed or undetermined'),
 		($2::text !~ '^[0-9]{1,18}$', 'lead_id', 'a number'),
-		($3::text !~ '^[0-9]{1,4}$' OR $3::text::integer NOT BETWEEN 1 AND 1000, 'limit', 'a number from 1 to 1000'),
+		($3::text IS NOT NULL AND query_limit($3) IS NULL, 'limit', 'a number from 1 to 1000'),
 		($4::text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$', 'after', 'what an answer gave as next')) v (is_bad, field, detail)
 	WHERE is_bad
 ), asked AS MATERIALIZED (
-	SELECT coalesce($3::text::integer, 100) AS most, $2::text::bigint AS lead_id,
+	SELECT query_limit($3) AS most, $2::text::bigint AS lead_id,
 		coalesce($4::text::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS before,
 		$1::text IN ('dialing', 'unknown', 'calling', 'ringing', 'in_progress', 'undetermined') IS TRUE AND $2::text IS NULL AS live_alone
 	WHERE NOT EXISTS (SELECT FROM bad)

@@ -23,9 +23,9 @@ WITH given AS MATERIALIZED (
 	UNION ALL
 	SELECT 'ids', '1 to 1000 numbers' FROM given
 	WHERE has_ids AND (jsonb_array_length(ids) NOT BETWEEN 1 AND 1000
-		OR EXISTS (SELECT FROM jsonb_array_elements(ids) e WHERE jsonb_typeof(e) <> 'number' OR e::text !~ '^[0-9]{1,18}$'))
+		OR EXISTS (SELECT FROM jsonb_array_elements(ids) e WHERE jsonb_typeof(e) <> 'number' OR json_id(e) IS NULL))
 ), asked AS MATERIALIZED (
-	SELECT DISTINCT e::text::bigint AS id FROM given CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN EXISTS (SELECT FROM bad) THEN '[]' ELSE ids END) e
+	SELECT DISTINCT json_id(e) AS id FROM given CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN EXISTS (SELECT FROM bad) THEN '[]' ELSE ids END) e
 ), missing AS MATERIALIZED (
 	SELECT id FROM asked a WHERE NOT EXISTS (SELECT FROM dead_letters d WHERE d.id = a.id)
 ), refused AS MATERIALIZED (

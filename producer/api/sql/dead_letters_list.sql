@@ -4,11 +4,11 @@
 WITH bad AS MATERIALIZED (
 	SELECT field, detail FROM (VALUES
 		($2::text NOT IN ('true', 'false'), 'resolved', 'true or false'),
-		($3::text !~ '^[0-9]{1,4}$' OR $3::text::integer NOT BETWEEN 1 AND 1000, 'limit', 'a number from 1 to 1000'),
+		($3::text IS NOT NULL AND query_limit($3) IS NULL, 'limit', 'a number from 1 to 1000'),
 		($4::text !~ '^[0-9]{1,18}$', 'after', 'what an answer gave as next')) v (is_bad, field, detail)
 	WHERE is_bad
 ), asked AS MATERIALIZED (
-	SELECT coalesce($3::text::integer, 100) AS most, coalesce($4::text::bigint, 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
+	SELECT query_limit($3) AS most, coalesce($4::text::bigint, 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
 ), page AS MATERIALIZED (   -- the open ones by an index of their own
 	(SELECT d AS letter, d.id FROM dead_letters d
 	 WHERE $2::text = 'false' AND d.resolved_at IS NULL AND d.id > (SELECT after FROM asked) AND ($1::text IS NULL OR d.topic = $1::text)

@@ -2,16 +2,18 @@
 -- PATCH leads/{id}: what is named changes; members of raw_payload are added to those that are there. $1 id, $2 a JSON object
 WITH was AS MATERIALIZED (
 	SELECT l AS lead FROM leads l WHERE l.id = query_id($1::text) FOR NO KEY UPDATE
+), given AS MATERIALIZED (
+	SELECT whole_numbers($2::jsonb) AS g
 ), bad AS MATERIALIZED (
-	SELECT left(m.key, 100) AS field, p.detail FROM jsonb_each($2::jsonb) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
+	SELECT left(m.key, 100) AS field, p.detail FROM given CROSS JOIN LATERAL jsonb_each(g) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
 	WHERE p.detail IS NOT NULL
 ), taken AS MATERIALIZED (
-	SELECT o.id FROM was JOIN leads o ON o.tenant_id = (was.lead).tenant_id AND o.external_id = $2::jsonb ->> 'external_id' AND o.id <> (was.lead).id
+	SELECT o.id FROM was JOIN leads o ON o.tenant_id = (was.lead).tenant_id AND o.external_id = (SELECT g ->> 'external_id' FROM given) AND o.id <> (was.lead).id
 ), verdict AS MATERIALIZED (
 	SELECT CASE WHEN NOT EXISTS (SELECT FROM was) THEN 404 WHEN EXISTS (SELECT FROM bad) THEN 422
 		WHEN EXISTS (SELECT FROM taken) THEN 409 ELSE 200 END AS status
 ), new AS MATERIALIZED (
-	SELECT n FROM verdict v, was CROSS JOIN LATERAL lead_derived(lead_with(was.lead, CASE v.status WHEN 200 THEN $2::jsonb ELSE '{}' END)) n WHERE v.status = 200
+	SELECT n FROM verdict v, was CROSS JOIN LATERAL lead_derived(lead_with(was.lead, CASE v.status WHEN 200 THEN (SELECT g FROM given) ELSE '{}' END)) n WHERE v.status = 200
 ), changed AS (
 	UPDATE leads l SET external_id = (n).external_id, first_name = (n).first_name, last_name = (n).last_name, phone = (n).phone,
 		phone_e164 = (n).phone_e164, zones = (n).zones, state = (n).state, list_id = (n).list_id, time_zone = (n).time_zone, stage = (n).stage,

@@ -1,17 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST leads: one of tenant `default`. A phone that can't be dialed is kept as it is given: phone_e164 is null then, and the
 -- lead is skipped with its reason. $1 a JSON object
-WITH bad AS MATERIALIZED (
-	SELECT left(m.key, 100) AS field, p.detail FROM jsonb_each($1::jsonb) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
+WITH given AS MATERIALIZED (
+	SELECT whole_numbers($1::jsonb) AS g
+), bad AS MATERIALIZED (
+	SELECT left(m.key, 100) AS field, p.detail FROM given CROSS JOIN LATERAL jsonb_each(g) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
 	WHERE p.detail IS NOT NULL
 ), taken AS MATERIALIZED (
-	SELECT id FROM leads WHERE tenant_id = 'default' AND external_id = $1::jsonb ->> 'external_id'
+	SELECT id FROM leads WHERE tenant_id = 'default' AND external_id = (SELECT g ->> 'external_id' FROM given)
 ), made AS (
 	INSERT INTO leads (tenant_id, external_id, first_name, last_name, phone, state, list_id, time_zone, stage, call_date, auto_follow_up,
 		paused, raw_payload)
 	SELECT n.tenant_id, n.external_id, n.first_name, n.last_name, n.phone, n.state, n.list_id, n.time_zone, n.stage, n.call_date,
 		n.auto_follow_up, n.paused, n.raw_payload
-	FROM lead_with(lead_blank(), CASE WHEN NOT EXISTS (SELECT FROM bad) THEN $1::jsonb ELSE '{}' END) n
+	FROM given CROSS JOIN LATERAL lead_with(lead_blank(), CASE WHEN NOT EXISTS (SELECT FROM bad) THEN g ELSE '{}' END) n
 	WHERE NOT EXISTS (SELECT FROM bad) AND NOT EXISTS (SELECT FROM taken)
 	RETURNING leads
 )

@@ -3,7 +3,7 @@
 -- others are new. A record with something wrong is left out, with all that is wrong with it.
 -- $1 a JSON array, $2 the number of its first record
 WITH element AS MATERIALIZED (
-	SELECT n + $2::bigint - 1 AS row, e, CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE '{}' END AS members
+	SELECT n + $2::bigint - 1 AS row, e, CASE jsonb_typeof(e) WHEN 'object' THEN whole_numbers(e) ELSE '{}' END AS members
 	FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY a (e, n)
 	WHERE $2::bigint = 1 OR jsonb_typeof(e) <> 'null'   -- a blank row of CSV
 ), keyed AS (

@@ -2,7 +2,7 @@
 -- POST suppressions: the number is not called from now on, also where its job is in Kafka. One that is suppressed already stays
 -- so until the later of both ends. $1 a JSON object
 WITH given AS MATERIALIZED (
-	SELECT $1::jsonb AS g, normalize_phone($1::jsonb ->> 'phone') AS e164
+	SELECT g, normalize_phone(g ->> 'phone') AS e164 FROM whole_numbers($1::jsonb) g
 ), bad AS MATERIALIZED (
 	SELECT left(m.key, 100) AS field, p.detail
 	FROM given CROSS JOIN LATERAL jsonb_each('{"phone": null}' || g) m CROSS JOIN LATERAL (SELECT suppression_problem(m.key, m.value, e164) AS detail) p

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What schemathesis must know and JSON Schema can't say: CSV, and values that are right only here and now."""
+
+import schemathesis
+from hypothesis import strategies as st
+
+ZONE = "America/New_York"
+NUMBER_MAX = 2**63 - 1
+
+_cells = st.sampled_from(["", "+12125550110", "(212) 555-0111", "Ann", "no phone", "\u00e9t\u00e9", '"Lee, Ann"', "2125550112", "2999-01-01T00:00:00Z"])
+_headers = st.sampled_from(["phone", "Phone Number,reason", "phone,external_id,First Name,car", "phone;reason;expires"])
+
+
+@st.composite
+def csv(draw):
+    """A header that has a phone, and rows of anything."""
+    header = draw(_headers)
+    between = ";" if ";" in header else ","
+    rows = draw(st.lists(st.lists(_cells, min_size=1, max_size=4).map(between.join), max_size=5))
+    return "\r\n".join([header, *rows, ""])
+
+
+schemathesis.openapi.format("csv", csv())
+
+
+@schemathesis.serializer("text/csv")
+def as_it_is(context, value):
+    return str(value).encode()
+
+
+def tamed(value, name=""):
+    """Numbers that 64 bits can say; a zone that there is; ends that are still to come."""
+    if isinstance(value, dict):
+        return {key: tamed(member, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [tamed(member) for member in value]
+    if isinstance(value, int) and abs(value) > NUMBER_MAX:
+        return NUMBER_MAX
+    if isinstance(value, str) and name == "time_zone":
+        return ZONE
+    if isinstance(value, str) and name == "expires_at" and value[:4].isdigit():
+        return f"29{value[2:]}"
+    return value
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    if isinstance(case.body, (dict, list)):
+        case.body = tamed(case.body)
