@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What schemathesis must know and JSON Schema can't say: CSV, and values that are right only here and now."""
 
+import re
+
 import schemathesis
 from hypothesis import strategies as st
 
 ZONE = "America/New_York"
 NUMBER_MAX = 2**63 - 1
+TIME = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 
 _cells = st.sampled_from(["", "+12125550110", "(212) 555-0111", "Ann", "no phone", "\u00e9t\u00e9", '"Lee, Ann"', "2125550112", "2999-01-01T00:00:00Z"])
 _headers = st.sampled_from(["phone", "Phone Number,reason", "phone,external_id,First Name,car", "phone;reason;expires"])
@@ -43,7 +46,24 @@ def tamed(value, name=""):
     return value
 
 
+def scheduled(body):
+    """A campaign's hours, days and weeks go together; accounts are those that there are."""
+    if any(isinstance(body.get(name), str) for name in ("startTime", "endTime")):
+        body |= {name: time for name, time in (("startTime", "09:00"), ("endTime", "17:00")) if body.get(name) is None or TIME.match(str(body[name]))}
+    if body.keys() & {"startTime", "endTime", "scheduleFrequency", "scheduleDays", "timeZone"}:
+        if not isinstance(body.get("timeZone"), (bool, int, float, list, dict)):
+            body["timeZone"] = ZONE
+        if body.get("scheduleDays") in (None, []):
+            body["scheduleDays"] = [1]
+    for name in ("account", "assistantId", "phoneNumberId"):
+        if isinstance(body.get(name), str) and 0 < len(body[name]) <= 200:
+            body[name] = None
+    return body
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if isinstance(case.body, (dict, list)):
         case.body = tamed(case.body)
+    if isinstance(case.body, dict) and case.path.startswith("/api/campaigns"):
+        case.body = scheduled(case.body)
