@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * carillon-producer: makes follow-ups due, claims them, publishes their jobs, and answers the API.
- *   scheduler -> pass (seed, claim) -> publisher -> Kafka
- *   sweeper   -> claimed but not published, and other repairs -> publisher
+ *   scheduler -> pass (seed, claim) -> publisher -> Kafka; sweeper -> repairs -> publisher
  *   api       -> requests, some of which the scheduler serves
  */
 #include <stdlib.h>

@@ -32,10 +32,10 @@ struct dial {
 	const char *job_id;
 	const char *lead_id;
 	const char *kind;
-	const char *phone;	/* E.164 */
-	const char *first_name; /* or NULL */
-	const char *last_name;	/* or NULL */
-	const char *variables;	/* JSON object text for the agent's prompt, or NULL */
+	const char *phone;	     /* E.164 */
+	const char *first_name;	     /* or NULL */
+	const char *last_name;	     /* or NULL */
+	const char *variables;	     /* JSON object text for the agent's prompt, or NULL */
 	const char *assistant_id;    /* a campaign's own; NULL: the account's */
 	const char *phone_number_id; /* likewise */
 	int64_t max_call_s;
