@@ -35,8 +35,8 @@ size_t http_decode(const char *s, size_t n, bool plus, char *ret);
 bool http_path_parse(const char *raw, size_t n, char *storage, struct http_path *ret);
 
 /* A row that names a segment wins over those that take any there, whatever the method and their
- * order. NULL if no row fits; `allow` then holds the methods of the rows whose path does ("GET, HEAD"),
- * empty if none does. */
+ * order. NULL if no row fits; `allow` then holds the methods of the rows whose path does ("GET,
+ * HEAD"), empty if none does. */
 const struct http_route *http_route_find(const struct http_route *routes, size_t count,
 					 const char *method, const struct http_path *path,
 					 struct http_params *ret, struct buf *allow);
