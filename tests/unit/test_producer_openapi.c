@@ -101,17 +101,16 @@ static void add_described(const json_t *doc, const json_t *parameters, const cha
 			  struct described *d)
 {
 	const json_t *known = json_path(doc, "components.parameters");
-	size_t i;
-	json_t *given;
 
-	json_array_foreach ((json_t *)(uintptr_t)parameters, i, given) {
+	for (size_t i = 0; i < json_array_size(parameters); i++) {
+		const json_t *given = json_array_get(parameters, i);
 		const char *ref = json_path_text(given, "$ref");
 		const json_t *p = ref ? json_object_get(known, strrchr(ref, '/') + 1) : given;
 		const char *in = json_path_text(p, "in");
 		if (!in)
 			fail_msg("a parameter is not described: %s", ref ? ref : "?");
 		assert_true(d->n < sizeof(d->names) / sizeof(d->names[0]));
-		if (strcmp(in, place) == 0)
+		if (in && strcmp(in, place) == 0)
 			d->names[d->n++] = json_path_text(p, "name");
 	}
 }
@@ -240,7 +239,7 @@ static void test_parameters_and_bodies(void **state)
 }
 
 /* Every $ref has its target. */
-static void check_refs(const json_t *doc, const json_t *j)
+static void check_refs(const json_t *doc, json_t *j)
 {
 	const char *name, *ref = json_path_text(j, "$ref");
 	json_t *member;
@@ -259,9 +258,9 @@ static void check_refs(const json_t *doc, const json_t *j)
 		if (!at)
 			fail_msg("%s is not there", ref);
 	}
-	json_object_foreach ((json_t *)(uintptr_t)j, name, member)
+	json_object_foreach (j, name, member)
 		check_refs(doc, member);
-	json_array_foreach ((json_t *)(uintptr_t)j, i, member)
+	json_array_foreach (j, i, member)
 		check_refs(doc, member);
 }
 
