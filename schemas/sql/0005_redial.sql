@@ -127,6 +127,22 @@ END $$;
 CREATE TRIGGER redial_refused AFTER UPDATE OF status ON follow_ups FOR EACH ROW
 	WHEN (NEW.status IN ('skipped', 'failed') AND NEW.source = 'redial' AND OLD.status <> NEW.status) EXECUTE FUNCTION redial_refused();
 
+-- What was being dialed when its record was paused, removed or ended, and was not dialed after all, is called off too.
+CREATE FUNCTION redial_not_dialed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	the_status text;
+BEGIN
+	SELECT r.status INTO the_status FROM carillon.redial_queue r 
+	WHERE r.id = CASE WHEN NEW.source_id ~ '^[0-9]{1,18}$' THEN NEW.source_id::bigint END;
+	IF coalesce(the_status, 'removed') NOT IN ('pending', 'rescheduled') THEN
+		UPDATE carillon.follow_ups SET status = 'cancelled', reason = coalesce(the_status, 'removed'), gate = NULL, next_look_at = NULL
+		WHERE id = NEW.id;
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER redial_not_dialed AFTER UPDATE OF status ON follow_ups FOR EACH ROW
+	WHEN (NEW.status = 'pending' AND OLD.status IN ('dialing', 'undetermined') AND NEW.source = 'redial') EXECUTE FUNCTION redial_not_dialed();
+
 -- Records older than the retention: final ones go, open ones are closed and go a retention later.
 CREATE FUNCTION redial_retain(most bigint, by_whom text) RETURNS TABLE (removed bigint, closed bigint) LANGUAGE sql VOLATILE AS $$
 	WITH old AS MATERIALIZED (

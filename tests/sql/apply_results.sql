@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/results_facts.sql
 \ir lib/prepare.psql
-SELECT plan(58);
+SELECT plan(62);
 
 -- Applies one result as the consumer's role. Backoff from 60 s to 3600 s, an accepted call is looked up after 1200 s, an unknown after 10 s.
 CREATE FUNCTION fx.apply(job uuid, result text, refusal text DEFAULT NULL, provider_id text DEFAULT NULL, retry_at timestamptz DEFAULT NULL,
@@ -166,6 +166,22 @@ SELECT is(fx.follow_up_of(:'job'), 'dialing 0', 'a result moves only the follow-
 SELECT fx.call(:lane, 'dialing', NULL, 'task') AS job \gset
 SELECT fx.apply(:'job', 'accepted', NULL, 'p-7') \g /dev/null
 SELECT is(stage, 'new', 'a call of the workflow is none of the lead''s stage') FROM leads WHERE id = (SELECT lead_id FROM calls WHERE job_id = :'job');
+
+-- A redial whose record was paused, ended or removed while it was being dialed, and that was not dialed after all.
+CREATE FUNCTION fx.redial_of(job uuid, record_status text) RETURNS void LANGUAGE sql AS $$
+	WITH record AS (
+		INSERT INTO redial_queue (tenant_id, lead_id, phone_number, status) SELECT 'fx', lead_id::text, phone, record_status FROM calls WHERE job_id = job
+		RETURNING id
+	)
+	UPDATE follow_ups f SET source = 'redial', source_id = CASE record_status WHEN 'max_attempts' THEN '0' ELSE record.id::text END FROM record WHERE f.job_id = job
+$$;
+CREATE TEMP TABLE redials AS SELECT fx.call(:lane, 'dialing', NULL, 'redial') AS job, * FROM (VALUES
+	('pending', 'not_sent', 'pending'), ('paused', 'not_sent', 'cancelled because of paused'),
+	('completed', 'refused', 'cancelled because of completed'), ('max_attempts', 'not_sent', 'cancelled because of removed')) v (record, result, expected);
+SELECT count(fx.redial_of(job, record)) FROM redials \g /dev/null
+SELECT count(fx.apply(job, result, CASE result WHEN 'refused' THEN 'retry' END)) FROM redials \g /dev/null
+SELECT is(split_part(fx.state(f.id), ' live', 1), expected, format('not dialed after all, its record %s', CASE record WHEN 'max_attempts' THEN 'removed' ELSE record END))
+FROM redials r JOIN calls c ON c.job_id = r.job JOIN follow_ups f ON f.id = c.follow_up_id;
 
 -- ---- Facts that come after the events ------------------------------------------------------------------------------------------------
 

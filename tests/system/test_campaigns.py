@@ -133,6 +133,8 @@ def test_bad_input_is_told_all_at_once(stack):
     assert (answer["created"], answer["duplicates"], answer["rejected"]) == (1, 1, 4)
     assert [(r["row"], r["column"]) for r in answer["rejectedRows"]] == [(3, "phone"), (4, "phone"), (5, "time_zone"), (6, "phone")]
     assert "spreadsheet" in answer["rejectedRows"][1]["reason"]
+    assert call(stack, "POST", f"/{its}/contacts?preview=yes", json=[{"phone": stack.phone()}]).status_code == 422
+    assert stack.count("campaign_contacts") == 1
     assert call(stack, "POST", f"/{its}/contacts", json=[{"phone": stack.phone(), "first_name": "Gus"}]).json()["created"] == 1
     for method, path in (("GET", "/999"), ("GET", "/x"), ("PATCH", "/999"), ("DELETE", "/999"), ("POST", "/999/start"), ("POST", "/999/clone"),
                          ("GET", "/999/progress"), ("POST", "/999/contacts")):

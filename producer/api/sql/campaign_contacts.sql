@@ -37,20 +37,20 @@ WITH campaign AS MATERIALIZED (
 ), changed AS (
 	UPDATE leads l SET first_name = (c.n).first_name, last_name = (c.n).last_name, state = (c.n).state, list_id = (c.n).list_id,
 		time_zone = (c.n).time_zone, zones = (c.n).zones, raw_payload = (c.n).raw_payload, updated_at = now()
-	FROM changing c WHERE l.id = (c.was).id AND $4::text IS DISTINCT FROM 'true'
+	FROM changing c WHERE l.id = (c.was).id AND coalesce($4::text, 'false') = 'false'
 ), made AS (
 	INSERT INTO leads (tenant_id, external_id, first_name, last_name, phone, state, list_id, time_zone, auto_follow_up, raw_payload)
 	SELECT (SELECT tenant_id FROM campaign), CASE WHEN NOT EXISTS (SELECT FROM leads o WHERE o.tenant_id = (SELECT tenant_id FROM campaign)
 			AND o.external_id = p.external_id) THEN p.external_id END,
 		(n).first_name, (n).last_name, (n).phone, (n).state, (n).list_id, (n).time_zone, false, (n).raw_payload
 	FROM person p CROSS JOIN LATERAL lead_with(lead_blank(), p.members) n
-	WHERE p.lead_id IS NULL AND $4::text IS DISTINCT FROM 'true' ORDER BY p.row
+	WHERE p.lead_id IS NULL AND coalesce($4::text, 'false') = 'false' ORDER BY p.row
 	ON CONFLICT (tenant_id, external_id) DO NOTHING
 	RETURNING id
 ), joined AS (
 	INSERT INTO campaign_contacts (campaign_id, lead_id)
 	SELECT (SELECT id FROM campaign), id FROM (SELECT id FROM made UNION ALL SELECT lead_id FROM person
-		WHERE lead_id IS NOT NULL AND $4::text IS DISTINCT FROM 'true' AND (lead_id IN (SELECT lead_id FROM known)) IS NOT TRUE) x
+		WHERE lead_id IS NOT NULL AND coalesce($4::text, 'false') = 'false' AND (lead_id IN (SELECT lead_id FROM known)) IS NOT TRUE) x
 	ON CONFLICT (campaign_id, lead_id) DO NOTHING
 	RETURNING 1
 ), counts AS MATERIALIZED (
