@@ -434,7 +434,7 @@ static void close_client(struct kafka_consumer *c)
 	if (c->paused)
 		rd_kafka_topic_partition_list_destroy(c->paused);
 	c->paused = NULL;
-	kafka_client_destroy(c->rk, DESTROY_TIMEOUT_MS);
+	kafka_client_destroy(c->rk, c->dead ? 0 : DESTROY_TIMEOUT_MS);
 	c->rk = NULL;
 }
 

@@ -83,7 +83,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 	ON CONFLICT DO NOTHING
 ), called_off AS (
 	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL
-	WHERE f.id = ANY (ARRAY(SELECT follow_up_id FROM alive)) AND (f.status IN ('pending', 'queued') OR f.status = 'cancelled' AND f.reason = 'paused')   -- by key, never the whole queue
+	WHERE f.id = ANY (ARRAY(SELECT follow_up_id FROM alive)) AND (f.status IN ('pending', 'queued') OR f.status = 'cancelled' AND f.reason IN ('paused', 'campaign_stopped'))   -- by key, never the whole queue
 	RETURNING f.id
 ), called AS (   -- and the lead source makes no other
 	UPDATE leads l SET call_date = coalesce(l.call_date, a.posted_at, now()), updated_at = now()

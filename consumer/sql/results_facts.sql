@@ -37,7 +37,7 @@ WITH given AS MATERIALIZED (
 	ON CONFLICT DO NOTHING
 ), called_off AS (
 	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL
-	WHERE f.id = ANY (ARRAY(SELECT follow_up_id FROM alive)) AND (f.status IN ('pending', 'queued') OR f.status = 'cancelled' AND f.reason = 'paused')
+	WHERE f.id = ANY (ARRAY(SELECT follow_up_id FROM alive)) AND (f.status IN ('pending', 'queued') OR f.status = 'cancelled' AND f.reason IN ('paused', 'campaign_stopped'))
 	RETURNING f.id
 ), called AS (   -- and the lead source makes no other
 	UPDATE leads l SET call_date = coalesce(from_ms(a.posted_ms), l.call_date, a.claimed_at), updated_at = now()

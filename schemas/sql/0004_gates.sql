@@ -52,8 +52,10 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 		CASE WHEN g.stopped THEN 'stopped' WHEN g.lane THEN 'lane' WHEN g."day" THEN 'day'
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
 		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d, k.frequency, k.retry_attempts,
-		carillon.cycle_start(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC'),
-		carillon.next_cycle(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC')
+		-- After midnight a window's run is still that of the day it opened on: one call a day, and one a run.
+		carillon.cycle_start(k.frequency, carillon.window_day(l.now, n.window_start, n.window_end)) AT TIME ZONE coalesce(n.time_zone, 'UTC'),
+		CASE WHEN carillon.window_day(l.now, n.window_start, n.window_end) < l.now::date THEN g.closes_at
+			ELSE carillon.next_cycle(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC') END
 	FROM carillon.lanes n
 	JOIN carillon.tenants t ON t.id = n.tenant_id
 	LEFT JOIN carillon.campaigns k ON k.lane_id = n.id
@@ -65,7 +67,9 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 		EXISTS (SELECT FROM carillon.holidays h WHERE h.tenant_id = n.tenant_id
 			AND h.day = carillon.window_day(l.now, n.window_start, n.window_end)) AS holiday,
 		NOT carillon.in_window(l.now::time, n.window_start, n.window_end) AS "window",
-		carillon.window_close(l.now, n.window_start, n.window_end, coalesce(n.time_zone, 'UTC')) AS closes_at
+		CASE WHEN n.days IS NOT NULL AND (n.window_start IS NULL OR n.window_start = '00:00' AND n.window_end = '24:00')
+			THEN (l.now::date + 1)::timestamp AT TIME ZONE coalesce(n.time_zone, 'UTC')   -- the next day may be none of its own
+			ELSE carillon.window_close(l.now, n.window_start, n.window_end, coalesce(n.time_zone, 'UTC')) END AS closes_at
 		OFFSET 0) g
 $$;
 
@@ -87,8 +91,9 @@ CREATE FUNCTION outcome_action(the_tenant text, the_outcome text) RETURNS text L
 $$;
 
 -- Has nothing more to be tried after this call?
-CREATE FUNCTION call_succeeded(the_tenant text, outcome text, success boolean) RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT coalesce(success, false) OR outcome IS NOT NULL AND carillon.outcome_action(the_tenant, outcome) IN ('success', 'stop', 'suppress')
+CREATE FUNCTION call_succeeded(the_tenant text, outcome text, success boolean, callback_at timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT coalesce(success, false) OR outcome IS NOT NULL AND CASE carillon.outcome_action(the_tenant, outcome)
+		WHEN 'callback' THEN callback_at IS NULL WHEN 'retry' THEN false ELSE true END
 $$;
 
 -- All gates of a follow-up, be it one of the queue or one that could be, with the verdict of its lane at the same time.
@@ -142,8 +147,8 @@ LANGUAGE sql STABLE AS $$
 	CROSS JOIN LATERAL (SELECT   -- calls of this campaign to this number: at most one a cycle; in all, where cycles don't start afresh
 		coalesce(bool_or(c.dialed_at >= (n).called_since), false) AS frequency,
 		(n).frequency = 'none' AND (count(*) >= (n).retry_attempts
-			OR coalesce(bool_or(carillon.call_succeeded((f).tenant_id, c.outcome, c.success)), false)) IS TRUE AS retry_limit
-		FROM (SELECT coalesce(c.posted_at, c.claimed_at) AS dialed_at, c.outcome, c.success FROM carillon.calls c
+			OR coalesce(bool_or(carillon.call_succeeded((f).tenant_id, c.outcome, c.success, c.callback_at)), false)) IS TRUE AS retry_limit
+		FROM (SELECT coalesce(c.posted_at, c.claimed_at) AS dialed_at, c.outcome, c.success, c.callback_at FROM carillon.calls c
 			WHERE (n).frequency IS NOT NULL AND c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id AND c.lane_id = (f).lane_id
 			AND c.status NOT IN ('rejected', 'not_dialed')
 			AND c.claimed_at >= CASE (n).frequency WHEN 'none' THEN '-infinity' ELSE (n).called_since - interval '1 day' END OFFSET 0) c

@@ -133,7 +133,7 @@ DECLARE
 	the_status text;
 BEGIN
 	SELECT r.status INTO the_status FROM carillon.redial_queue r 
-	WHERE r.id = CASE WHEN NEW.source_id ~ '^[0-9]{1,18}$' THEN NEW.source_id::bigint END;
+	WHERE r.id = CASE WHEN NEW.source_id ~ '^[0-9]{1,18}$' THEN NEW.source_id::bigint END FOR SHARE;
 	IF coalesce(the_status, 'removed') NOT IN ('pending', 'rescheduled') THEN
 		UPDATE carillon.follow_ups SET status = 'cancelled', reason = coalesce(the_status, 'removed'), gate = NULL, next_look_at = NULL
 		WHERE id = NEW.id;

@@ -9,6 +9,7 @@ CREATE FUNCTION campaign_schedule(contacts bigint[]) RETURNS bigint LANGUAGE sql
 			n.active, n.priority, k.deleted_at IS NULL AS is_there
 		FROM carillon.campaign_contacts c JOIN carillon.campaigns k ON k.id = c.campaign_id JOIN carillon.lanes n ON n.id = k.lane_id
 		WHERE c.id = ANY (contacts) AND c.schedule_at IS NOT NULL
+		FOR SHARE OF k, n   -- nobody starts or stops it meanwhile
 	), opening AS MATERIALIZED (   -- once for those that share lane and time
 		SELECT d.*, coalesce(carillon.next_opening(d.schedule_at, d.lane_id, '{}', NULL, NULL), d.schedule_at) AS at
 		FROM (SELECT DISTINCT lane_id, schedule_at FROM wanted WHERE is_there) d
@@ -38,9 +39,9 @@ BEGIN
 		carillon.next_cycle(k.frequency, coalesce(NEW.posted_at, NEW.claimed_at) AT TIME ZONE coalesce(n.time_zone, 'UTC'))
 			AT TIME ZONE coalesce(n.time_zone, 'UTC'))
 	FROM carillon.follow_ups f, carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
-	WHERE f.id = NEW.follow_up_id AND f.source = 'campaign' AND c.id = f.source_id::bigint AND c.scheduled::text = f.occurrence
+	WHERE f.id = NEW.follow_up_id AND f.source = 'campaign' AND c.id = CASE WHEN f.source_id ~ '^[0-9]{1,18}$' THEN f.source_id::bigint END AND c.scheduled::text = f.occurrence
 	AND k.id = c.campaign_id AND k.deleted_at IS NULL
-	AND CASE k.frequency WHEN 'none' THEN NOT carillon.call_succeeded(NEW.tenant_id, NEW.outcome, NEW.success)
+	AND CASE k.frequency WHEN 'none' THEN NOT carillon.call_succeeded(NEW.tenant_id, NEW.outcome, NEW.success, NEW.callback_at)
 		AND (SELECT count(*) FROM carillon.calls o WHERE o.phone = NEW.phone AND o.lane_id = NEW.lane_id
 			AND o.tenant_id = NEW.tenant_id AND o.status NOT IN ('rejected', 'not_dialed')) < k.retry_attempts
 		ELSE carillon.outcome_action(NEW.tenant_id, NEW.outcome) <> 'suppress' END;
@@ -63,7 +64,7 @@ CREATE FUNCTION campaign_switch(most bigint) RETURNS bigint LANGUAGE sql VOLATIL
 	WITH campaign AS MATERIALIZED (
 		SELECT k.id, k.lane_id, k.changed_up_to, n.active AND k.deleted_at IS NULL AS active
 		FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
-		WHERE k.changing ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k SKIP LOCKED
+		WHERE k.changing ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k, n SKIP LOCKED
 	), batch AS MATERIALIZED (
 		SELECT f.id, f.status, f.reason, k.active FROM campaign k CROSS JOIN LATERAL (
 			SELECT id, status, reason FROM carillon.follow_ups
@@ -85,9 +86,9 @@ $$;
 -- What a campaign may do is looked at again with other rules.
 CREATE FUNCTION campaign_look_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;   -- first, as a claim locks
 	UPDATE carillon.follow_ups SET next_look_at = greatest(due_at, now())
 	WHERE source = 'campaign' AND lane_id = NEW.lane_id AND status = 'pending' AND gate = 'frequency';
-	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;
 	PERFORM pg_notify('carillon_due', '');
 	RETURN NULL;
 END $$;
@@ -122,9 +123,9 @@ CREATE FUNCTION whole_number(given jsonb, lowest integer, highest integer) RETUR
 		ELSE false END
 $$;
 
--- A time of day: 09:00, 9:00 or 09:00:00; 24:00 is one for an end. Null: it is none.
+-- A time of day in minutes: 09:00, 9:00 or 09:00:00; 24:00 is one for an end. Null: it is none.
 CREATE FUNCTION day_time(given text) RETURNS time LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN given ~ '^(([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?|24:00(:00)?)$' THEN given::time END
+	SELECT CASE WHEN given ~ '^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)(:00)?$' THEN given::time END
 $$;
 
 -- What is wrong with a member; null: nothing.
@@ -242,6 +243,8 @@ DECLARE
 	bad jsonb;
 	the_tenant text;
 BEGIN
+	-- A statement of its own: the next one sees what was committed while this one waited.
+	PERFORM FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id WHERE k.id = the_id FOR NO KEY UPDATE;
 	SELECT k.tenant_id, carillon.campaign_record(k) INTO the_tenant, was FROM carillon.campaigns k
 	WHERE k.id = the_id AND k.deleted_at IS NULL FOR NO KEY UPDATE OF k;
 	IF NOT FOUND THEN

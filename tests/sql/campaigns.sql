@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/switch_campaigns.sql
 \ir lib/prepare.psql
-SELECT plan(61);
+SELECT plan(67);
 
 -- A campaign with a lane of its own, open at any hour unless told otherwise.
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
@@ -97,6 +97,20 @@ SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'frequency', 'one that may have been
 UPDATE calls SET lane_id = (SELECT id FROM lanes WHERE tenant_id = 'fx' AND name = 'often 2') WHERE follow_up_id = :f;
 SELECT is(fx.hold(:f, '2026-06-17 20:00Z'), 'open', 'another campaign''s call is its own');
 
+SELECT fx.campaign('over midnight', 'weekly') AS campaign \gset
+UPDATE lanes SET window_start = '22:00', window_end = '02:00', days = '{1,7}' FROM campaigns k WHERE k.id = :campaign AND lanes.id = k.lane_id;
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset night_
+SELECT fx.called(:contact, '2026-06-22 03:10Z') \gset night_
+UPDATE follow_ups SET status = 'pending' WHERE id = fx.scheduled_call(:contact);
+SELECT is(fx.hold(fx.scheduled_call(:contact), at), expected, 'over midnight: ' || what) FROM (VALUES
+	('2026-06-22 03:30Z'::timestamptz, 'frequency', 'called on Sunday at ten past eleven'),
+	('2026-06-22 04:10Z', 'frequency', 'Monday begins, in the same run'), ('2026-06-23 02:00Z', 'open', 'Monday''s own run')) v (at, expected, what);
+SELECT is(opens_at, '2026-06-23 02:00Z'::timestamptz, 'which it opens with') FROM gates(fx.scheduled_call(:contact), '2026-06-22 04:10Z') WHERE gate = 'frequency';
+UPDATE lanes SET window_start = NULL, window_end = NULL FROM campaigns k WHERE k.id = :campaign AND lanes.id = k.lane_id;
+SELECT is(closes_at, '2026-06-23 04:00Z'::timestamptz, 'a day closes a lane without hours')
+FROM lane_gates('2026-06-23 03:59:59Z') g JOIN campaigns k USING (lane_id) WHERE k.id = :campaign;
+
 -- ---- How many times ---------------------------------------------------------------------------------------------------
 
 SELECT fx.campaign('limit', 'none', 'America/New_York', 2) AS campaign \gset
@@ -147,6 +161,7 @@ SELECT v.*, fx.contact(fx.campaign('ends ' || row_number() OVER (), frequency, '
 	('none', 3, 'HUMAN', true, NULL, NULL, 'nor after what its provider calls one'),
 	('none', 3, 'NOT_INTERESTED', NULL, NULL, NULL, 'nor when nobody is interested'),
 	('none', 3, 'CALLBACK', NULL, 100, NULL, 'an agreed time is kept'),
+	('none', 3, 'CALLBACK', NULL, NULL, NULL, 'one that was not agreed on is a success'),
 	('daily', 1, 'NO_ANSWER', NULL, NULL, 1, 'attempts are a day''s in a daily one'),
 	('daily', 3, 'DO_NOT_CALL', NULL, NULL, NULL, 'who wants no more calls gets none'))
 	v (frequency, attempts, outcome, success, callback_h, days, what);

@@ -23,7 +23,7 @@ WITH campaign AS MATERIALIZED (
 ), good AS MATERIALIZED (
 	SELECT g.*, row_number() OVER (PARTITION BY e164 ORDER BY row) AS nth FROM given g WHERE (g.row IN (SELECT row FROM bad)) IS NOT TRUE
 ), person AS MATERIALIZED (   -- the first row of each number
-	SELECT g.row, g.members - 'external_id' AS members, g.members ->> 'external_id' AS external_id, g.e164, l.id AS lead_id
+	SELECT g.row, g.members - 'external_id' AS members, CASE WHEN row_number() OVER (PARTITION BY g.members ->> 'external_id' ORDER BY g.row) = 1 THEN g.members ->> 'external_id' END AS external_id, g.e164, l.id AS lead_id
 	FROM good g LEFT JOIN LATERAL (SELECT o.id FROM leads o WHERE o.phone_e164 = g.e164 AND o.tenant_id = (SELECT tenant_id FROM campaign)
 		ORDER BY o.id LIMIT 1) l ON true
 	WHERE g.nth = 1

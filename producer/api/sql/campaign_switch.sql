@@ -3,7 +3,7 @@
 -- calls are cancelled, or taken up again, in batches behind it. $1 start or stop, $2 id
 WITH campaign AS MATERIALIZED (
 	SELECT k.id, k.lane_id, n.active FROM campaigns k JOIN lanes n ON n.id = k.lane_id
-	WHERE k.id = query_id($2::text) AND k.deleted_at IS NULL FOR NO KEY UPDATE OF k
+	WHERE k.id = query_id($2::text) AND k.deleted_at IS NULL FOR NO KEY UPDATE OF k, n
 ), waiting AS MATERIALIZED (
 	SELECT count(*) AS calls FROM follow_ups f WHERE f.source = 'campaign' AND f.lane_id = (SELECT lane_id FROM campaign)
 	AND CASE $1::text WHEN 'stop' THEN f.status IN ('pending', 'queued') ELSE f.status = 'cancelled' AND f.reason = 'campaign_stopped' END
