@@ -112,9 +112,11 @@ LANGUAGE sql STABLE AS $$
 			WHEN d.frequency THEN 'frequency' WHEN g.cap THEN 'cap' END
 	FROM carillon.leads l
 	LEFT JOIN carillon.accounts a ON a.id = coalesce((f).account_id, (n).account_id)
-	LEFT JOIN carillon.suppressions s ON s.phone = l.phone_e164 AND s.tenant_id = (f).tenant_id
-		AND (s.expires_at IS NULL OR s.expires_at > at)
-	LEFT JOIN carillon.live v ON v.phone = l.phone_e164 AND v.tenant_id = (f).tenant_id
+	-- Looked up by this phone, each apart: of a table that it saw empty the planner would read the whole for every lead.
+	LEFT JOIN LATERAL (SELECT s.phone FROM carillon.suppressions s WHERE s.phone = l.phone_e164 AND s.tenant_id = (f).tenant_id
+		AND (s.expires_at IS NULL OR s.expires_at > at) OFFSET 0) s ON true
+	LEFT JOIN LATERAL (SELECT v.job_id, v.follow_up_id FROM carillon.live v
+		WHERE v.phone = l.phone_e164 AND v.tenant_id = (f).tenant_id OFFSET 0) v ON true
 	CROSS JOIN LATERAL (SELECT
 		-- UNKNOWN_ZONE=lane: a number without a zone may use its lane's, in narrower hours; never where a bad zone was given.
 		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR (n).time_zone IS NULL
