@@ -20,6 +20,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "common/fail_point.h"
 #include "common/http_address.h"
 #include "common/http_client_internal.h"
 
@@ -52,6 +53,7 @@ static int on_attempt(void *arg, char *remote_ip, char *local_ip, int remote_por
 		t->stopped = STOPPED_HELD;
 		return CURL_PREREQFUNC_ABORT;
 	}
+	fail_point(FAIL_HTTP_SENDING);
 	t->attempts++;
 	t->started_at = clock_wall_ms(t->client->o.clock);
 	return CURL_PREREQFUNC_OK;
@@ -435,6 +437,10 @@ static void finish(struct transfer *t, CURLcode code)
 	};
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &a.status);
+	if (code == CURLE_OK && fail_point(FAIL_HTTP_ANSWERED)) {
+		code = CURLE_OPERATION_TIMEDOUT;
+		a.status = 0;
+	}
 	if (code == CURLE_OK) {
 		a.outcome = HTTP_ANSWERED;
 	} else {

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/kafka_internal.h"
 
 #define TICK_S 1.0
@@ -116,6 +117,7 @@ static bool offer(struct kafka_consumer *c, rd_kafka_message_t *m)
 {
 	c->current = m;
 	c->current_dropped = false;
+	fail_point(FAIL_KAFKA_READ);
 	bool taken = c->o.on_message(c->o.arg, m);
 	c->current = NULL;
 	c->connected = true;
@@ -529,6 +531,7 @@ void kafka_consumer_store(struct kafka_consumer *c, const char *topic, int32_t p
 	/* Refused for a partition that is no longer ours, which is right. */
 	rd_kafka_offsets_store(c->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
+	fail_point(FAIL_KAFKA_STORED);
 }
 
 void kafka_consumer_seek(struct kafka_consumer *c, const char *topic, int32_t partition,

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "common/fail_point.h"
 #include "common/kafka_internal.h"
 
 #define TICK_S 1.0
@@ -67,7 +68,11 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	(void)rk;
 	if (!m->err)
 		p->connected = p->metadata = true;
-	finish(p, &p->sent, m->_private, m->err ? rd_kafka_err2str(m->err) : NULL);
+	bool failed = fail_point(FAIL_KAFKA_DELIVERED);
+	finish(p, &p->sent, m->_private,
+	       m->err	? rd_kafka_err2str(m->err)
+	       : failed ? "its acknowledgement is lost"
+			: NULL);
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -290,6 +295,7 @@ bool kafka_produce(struct kafka_producer *p, const struct kafka_message *m, void
 	} else {
 		DL_APPEND(p->sent, s);
 	}
+	fail_point(FAIL_KAFKA_PRODUCED);
 	return true;
 }
 

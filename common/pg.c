@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/pg_internal.h"
 
 #define REPLAN_MS 10000
@@ -177,6 +178,10 @@ static void take_result(struct pg *pg, PGresult *res)
 	if (status == PGRES_PIPELINE_SYNC) {
 		PGTransactionStatusType t = PQtransactionStatus(pg->conn);
 		PQclear(res);
+		if (fail_point(FAIL_PG_DONE)) {
+			set_error(b, PG_LOST, "08006", "its answer is lost");
+			pg_link_break(pg, "its answer is lost");
+		}
 		answer_head(pg);
 		/* Only a statement that begins a transaction itself leaves one open. */
 		if (t == PQTRANS_INTRANS || t == PQTRANS_INERROR)
@@ -388,6 +393,7 @@ void pg_commit(struct pg *pg)
 		return;
 	}
 	pg_link_flush(pg);
+	fail_point(FAIL_PG_SENT);
 	if (!ev_is_active(&pg->deadline))
 		pg_link_await_answer(pg);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "consumer/reconciler_internal.h"
@@ -252,6 +253,7 @@ static void on_looked_up(struct lookup *l, void *arg)
 	struct reconciler *r = arg;
 	struct lookup_target *t = lookup_targets(l), *next;
 
+	fail_point(FAIL_LOOKED_UP);
 	drop_lookup(r, l);
 	for (; t; t = next) {
 		next = t->next;
@@ -413,7 +415,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct reconciler *r = w->data;
 	char limit[16], lease[16], prefix[CHECK_WORKER_BYTES];
-	const char *due[] = {limit, lease};
+	const char *due[] = {limit, lease, r->o.worker};
 	const char *former[] = {prefix, r->o.worker};
 
 	(void)loop, (void)revents;
@@ -426,7 +428,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	own_prefix(r, prefix, sizeof(prefix));
 	if (!r->took_over)
 		pg_add(r->o.pg, CONSUMER_TAKE_OVER, 2, former);
-	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 2, due);
+	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 3, due);
 	pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
 	pg_commit(r->o.pg);
 }

@@ -310,7 +310,7 @@ size_t publisher_publish(struct publisher *p, const PGresult *rows, publication_
 			cb(arg, &(struct publication_result){0});
 		return 0;
 	}
-	fail_point("producer.claimed");
+	fail_point(FAIL_CLAIMED);
 	size_t jobs = b->waiting;
 	b->cb = cb;
 	b->arg = arg;

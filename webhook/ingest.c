@@ -126,7 +126,7 @@ static void pending_end(struct ingest *g, struct pending *p)
 	if (p->waiting > 0)
 		return;
 	if (p->exchange) {
-		fail_point("webhook.published");
+		fail_point(FAIL_PUBLISHED);
 		pending_answer(g, p, &p->success);
 	}
 	DL_DELETE(g->open, p);
@@ -376,6 +376,7 @@ void ingest_take(struct ingest *g, const char *provider, const char *account,
 	}
 	if (!is_authentic(&t))
 		return;
+	fail_point(FAIL_CALLED);
 	if (g->records >= g->o.max_open || g->bytes + r->body_bytes > g->o.max_open_bytes) {
 		log_warn("webhook.overloaded", LOG_STR("provider", t.account->provider),
 			 LOG_STR("account", t.account->name), LOG_INT("open", g->records));

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes the live calls that are to be looked up now, for a while: those of unknown fate, those whose worker has fallen silent,
 -- and those whose end is overdue.
--- $1 how many, $2 seconds they are ours
+-- $1 how many, $2 seconds they are ours, $3 who we are
 WITH due AS MATERIALIZED (
 	SELECT job_id FROM live
 	WHERE next_check_at <= now() AND state <> 'undetermined'
 	ORDER BY next_check_at LIMIT $1::integer FOR UPDATE SKIP LOCKED
 ), taken AS (
-	UPDATE live v SET next_check_at = now() + $2::integer * interval '1 second', checks = v.checks + 1
+	UPDATE live v SET next_check_at = now() + $2::integer * interval '1 second', checks = v.checks + 1, checker = $3
 	FROM due WHERE v.job_id = due.job_id
 	RETURNING v.job_id, v.state, v.lease_until, v.checks, v.absent_at
 )

@@ -255,6 +255,7 @@ CREATE TABLE live (                                 -- calls that hold their pho
 	lease_until   timestamptz NOT NULL,             -- of the worker that claimed it
 	next_check_at timestamptz NOT NULL,             -- when the reconciler looks
 	checks        integer NOT NULL DEFAULT 0,
+	checker       text,                             -- the worker that looked last, and may still be about it
 	absent_at     timestamptz,                      -- first complete list without it
 	UNIQUE (phone, tenant_id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);

@@ -18,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(72);
+SELECT plan(75);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -218,10 +218,10 @@ SELECT fx.call(:lane, 'unknown') AS unknown, fx.call(:lane, 'calling', 'p-1') AS
 	fx.call(:lane, 'undetermined') AS undetermined \gset
 UPDATE live SET next_check_at = now() - interval '1 second' WHERE job_id <> :'early';
 UPDATE live SET next_check_at = now() - interval '2 seconds' WHERE job_id = :'overdue';
-CREATE TEMP TABLE one AS EXECUTE due_checks(1, 30);
+CREATE TEMP TABLE one AS EXECUTE due_checks(1, 30, 'looker/1');
 SELECT results_eq('SELECT job_id, state, checks, provider_call_id, account, worker, has_event FROM one',
 	format('VALUES (%L::uuid, ''calling'', 1, ''p-1'', ''fx-one'', ''worker/1'', false)', :'overdue'), 'due_checks takes the one that waited the longest');
-CREATE TEMP TABLE rest AS EXECUTE due_checks(100, 30);
+CREATE TEMP TABLE rest AS EXECUTE due_checks(100, 30, 'looker/1');
 SELECT results_eq('SELECT job_id, state FROM rest', format('VALUES (%L::uuid, ''unknown'')', :'unknown'),
 	'then the others: none before its time, none taken already, none undetermined');
 SELECT is(next_check_at, now() + interval '30 seconds', 'and they are its own for a while') FROM live WHERE job_id = :'unknown';
@@ -239,6 +239,10 @@ EXECUTE take_over('worker/', 'worker/1');
 SELECT is(next_check_at, now() + interval '5 minutes', 'nor what this incarnation is dialing') FROM live WHERE job_id = :'early';
 EXECUTE take_over('work/', 'work/2');
 SELECT is(next_check_at, now() + interval '5 minutes', 'nor what another worker is') FROM live WHERE job_id = :'early';
+SELECT is(next_check_at, now() + interval '30 seconds', 'nor what is being looked up') FROM live WHERE job_id = :'overdue';
+EXECUTE take_over('looker/', 'looker/2');
+SELECT is(next_check_at, now(), 'but what a former incarnation was looking up') FROM live WHERE job_id = :'overdue';
+SELECT is(next_check_at, now() + interval '45 seconds', 'and did not finish') FROM live WHERE job_id = :'unknown';
 EXECUTE count_unknown \gset
 SELECT is(:n, 1, 'count_unknown: the unknown one');
 UPDATE live SET lease_until = now() - interval '1 ms' WHERE job_id = :'early';
