@@ -33,7 +33,7 @@ struct producer {
 static bool postgres_ready(void *arg)
 {
 	return scheduler_ready(((struct producer *)arg)->scheduler) &&
-	       api_database_ready(((struct producer *)arg)->api.database);
+	       api_ready(&((struct producer *)arg)->api);
 }
 
 static bool kafka_ready(void *arg)
@@ -83,8 +83,7 @@ static bool start(struct producer *p, const struct readiness *checks)
 			&(struct sweeper_options){loop, cfg, clock, p->publisher, may_publish, p});
 	p->topics = topics_new(loop, cfg, on_topics_ready, p);
 	process_set_readiness(p->process.name, checks);
-	p->api = (struct api){
-		loop, cfg, p->scheduler, p->publisher, api_database_new(loop, cfg, clock), false};
+	api_init(&p->api, loop, cfg, p->scheduler, p->publisher);
 	p->server = api_serve(loop, &p->api);
 	return p->server != NULL;
 }
@@ -111,7 +110,7 @@ static void release(struct producer *p)
 	sweeper_free(p->sweeper);
 	publisher_close(p->publisher);
 	scheduler_free(p->scheduler);
-	api_database_free(p->api.database);
+	api_release(&p->api);
 	publisher_free(p->publisher);
 	http_server_free(p->server);
 	registration_free(p->registration);

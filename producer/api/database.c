@@ -12,6 +12,7 @@
 #define LONG_STATEMENT_TIMEOUT_MS 300000
 #define LONG_REQUESTS_MAX 4 /* megabytes each */
 #define RETRY_AFTER "2"
+#define NO_SUCH_TENANT "CT404" /* the SQLSTATE of bind_tenant() */
 
 struct api_database {
 	struct pg *pg;
@@ -45,8 +46,6 @@ static void on_state(void *arg, bool up, const char *reason)
 struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
 				      const struct clock *clock)
 {
-	if (!config_list_has(cfg, CONFIG_KEY_PRODUCER_ROLES, "api"))
-		return NULL;
 	struct api_database *db = calloc(1, sizeof(*db));
 	if (!db)
 		abort();
@@ -71,7 +70,7 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 
 bool api_database_ready(const struct api_database *db)
 {
-	return !db || (pg_is_up(db->pg) && pg_is_up(db->long_work));
+	return pg_is_up(db->pg) && pg_is_up(db->long_work);
 }
 
 void api_database_free(struct api_database *db)
@@ -96,6 +95,10 @@ bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const stru
 		return false;
 	if (pg_error_is_transient(e)) {
 		api_database_unavailable(x, words);
+		return true;
+	}
+	if (strcmp(e->sqlstate, NO_SUCH_TENANT) == 0) {
+		words->refuse(x, 422, "tenant: there is no such tenant");
 		return true;
 	}
 	if (strncmp(e->sqlstate, "22", 2) == 0) {
@@ -140,19 +143,53 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 		     strlen(body));
 }
 
-bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
-		      const char *const *params, pg_batch_cb *cb, void *arg)
+struct bound {
+	pg_batch_cb *cb;
+	void *arg;
+};
+
+/* The first statement was ours. */
+static void on_bound(void *arg, const struct pg_batch_result *b)
 {
-	return pg_run(kinds[stmt].long_work ? db->long_work : db->pg, stmt, params_count, params,
-		      cb, arg);
+	struct bound *bound = arg;
+	struct pg_batch_result rest = *b;
+
+	if (b->n > 0) {
+		rest.res++;
+		rest.n--;
+	}
+	rest.error.failed_index -= b->error.failed_index > 0;
+	bound->cb(bound->arg, &rest);
+	free(bound);
 }
 
-void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-			 size_t params_count, const char *const *params,
+bool api_database_run(struct api_database *db, const char *tenant, enum api_stmt stmt,
+		      size_t params_count, const char *const *params, pg_batch_cb *cb, void *arg)
+{
+	struct pg *pg = kinds[stmt].long_work ? db->long_work : db->pg;
+
+	if (!tenant || !*tenant)
+		return pg_run(pg, stmt, params_count, params, cb, arg);
+	struct bound *bound = malloc(sizeof(*bound));
+	if (!bound)
+		return false;
+	*bound = (struct bound){cb, arg};
+	if (!pg_begin(pg, on_bound, bound)) {
+		free(bound);
+		return false;
+	}
+	pg_add(pg, API_BIND_TENANT, 1, &tenant);
+	pg_add(pg, stmt, params_count, params);
+	pg_commit(pg);
+	return true;
+}
+
+void api_database_answer(struct api_database *db, const char *tenant, struct http_exchange *x,
+			 enum api_stmt stmt, size_t params_count, const char *const *params,
 			 const struct api_words *words)
 {
 	if (kinds[stmt].in_parts) {
-		api_stream_answer(db, x, stmt, params_count, params, words);
+		api_stream_answer(db, tenant, x, stmt, params_count, params, words);
 		return;
 	}
 	struct request *r = http_alloc(x, sizeof(*r));
@@ -161,6 +198,6 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 		return;
 	}
 	*r = (struct request){x, stmt, words};
-	if (!api_database_run(db, stmt, params_count, params, on_answer, r))
+	if (!api_database_run(db, tenant, stmt, params_count, params, on_answer, r))
 		api_database_unavailable(x, words);
 }

@@ -3,6 +3,10 @@
  * The API's own connections, one of them for long work: requests that read or write the database
  * alone are one statement each (producer/api/sql), which checks its input and answers with columns
  * `status` and `body` (JSON).
+ *
+ * A tenant's statement runs under its name, in a transaction of the role carillon_tenant: the
+ * database's policies show it and let it write what is this tenant's, and nothing else
+ * (schemas/sql/0020_tenants.sql). Elsewhere `tenant` is NULL or "": all are seen.
  */
 #ifndef CARILLON_PRODUCER_API_DATABASE_H
 #define CARILLON_PRODUCER_API_DATABASE_H
@@ -24,10 +28,10 @@ struct api_words {
 	unsigned unreadable_status; /* of a body that is not JSON */
 };
 
-/* Starts connecting; NULL without the role `api`, which alone has such routes. */
+/* Starts connecting. */
 struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
 				      const struct clock *clock);
-/* Its connections are up. True for NULL. */
+/* Its connections are up. */
 bool api_database_ready(const struct api_database *db);
 /* Requests under way are refused with 503. Takes NULL. */
 void api_database_free(struct api_database *db);
@@ -37,8 +41,8 @@ void api_database_free(struct api_database *db);
  * body; refuses with 503 and Retry-After when the database can't be asked now, with 500 on an error
  * of ours.
  */
-void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-			 size_t params_count, const char *const *params,
+void api_database_answer(struct api_database *db, const char *tenant, struct http_exchange *x,
+			 enum api_stmt stmt, size_t params_count, const char *const *params,
 			 const struct api_words *words);
 
 /* The result of a statement of this kind, which has a row and a body; NULL, and `x` is answered, if
@@ -52,8 +56,8 @@ bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const stru
 void api_database_unavailable(struct http_exchange *x, const struct api_words *words);
 
 /* For what takes more than one statement; false: it could not be sent, and there is no callback. */
-bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
-		      const char *const *params, pg_batch_cb *cb, void *arg)
+bool api_database_run(struct api_database *db, const char *tenant, enum api_stmt stmt,
+		      size_t params_count, const char *const *params, pg_batch_cb *cb, void *arg)
 	__attribute__((warn_unused_result));
 
 #endif

@@ -109,7 +109,7 @@ static void note(struct replay *r)
 		pg_array_add_int(&ids[r->letters[i].failed], r->letters[i].id);
 	const char *const params[] = {pg_array_finish(&ids[0]), pg_array_finish(&ids[1])};
 	if (!params[0] || !params[1] ||
-	    !api_database_run(r->api->database, API_DEAD_LETTERS_REPLAYED, 2, params, on_noted,
+	    !api_database_run(r->api->database, NULL, API_DEAD_LETTERS_REPLAYED, 2, params, on_noted,
 			      r)) {
 		const struct pg_batch_result down = {.error = {.status = PG_DOWN, .message = ""}};
 		on_noted(r, &down);
@@ -279,7 +279,7 @@ void handle_replay(void *arg, struct http_exchange *x)
 	const char *body;
 	struct replay *r;
 
-	if (!auth_check(api->cfg, AUTH_ADMIN, x))
+	if (!auth_check(api, AUTH_ADMIN, x))
 		return;
 	body = endpoint_object(x);
 	if (!body)
@@ -290,6 +290,6 @@ void handle_replay(void *arg, struct http_exchange *x)
 		return;
 	}
 	*r = (struct replay){.api = api, .x = x};
-	if (!api_database_run(api->database, API_DEAD_LETTERS_CLAIM, 1, &body, on_claimed, r))
+	if (!api_database_run(api->database, NULL, API_DEAD_LETTERS_CLAIM, 1, &body, on_claimed, r))
 		api_database_unavailable(x, &problem_words);
 }

@@ -132,7 +132,7 @@ void handle_dead_letter(void *arg, struct http_exchange *x)
 	const char *const params[] = {http_param(x, "id")};
 	struct letter_request *r;
 
-	if (!auth_check(api->cfg, AUTH_ADMIN, x))
+	if (!auth_check(api, AUTH_ADMIN, x))
 		return;
 	r = http_alloc(x, sizeof(*r));
 	if (!r) {
@@ -140,6 +140,6 @@ void handle_dead_letter(void *arg, struct http_exchange *x)
 		return;
 	}
 	*r = (struct letter_request){api, x};
-	if (!api_database_run(api->database, API_DEAD_LETTER_GET, 1, params, on_letter, r))
+	if (!api_database_run(api->database, NULL, API_DEAD_LETTER_GET, 1, params, on_letter, r))
 		api_database_unavailable(x, &problem_words);
 }

@@ -97,7 +97,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (api_database_run(r->api->database, API_DISPATCH_RESULTS, 1, params, on_results, r))
+	if (api_database_run(r->api->database, NULL, API_DISPATCH_RESULTS, 1, params, on_results, r))
 		return;
 	if (r->api->stopping)
 		finish_unknown(r);
@@ -157,7 +157,7 @@ void handle_call_dispatch(void *arg, struct http_exchange *x)
 {
 	struct api *api = arg;
 
-	if (!auth_check(api->cfg, AUTH_DISPATCH, x))
+	if (!auth_check(api, AUTH_DISPATCH, x))
 		return;
 	long wait_s = wait_of(x);
 	if (wait_s < 0) {

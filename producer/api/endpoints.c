@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "producer/api/routes.h"
 
 #define REASON_BYTES 1024
 #define RECORDS_JSON_BYTES                                                                         \
@@ -27,8 +28,17 @@ const struct endpoint *endpoint_find(const struct resource *r, const struct http
 	return NULL;
 }
 
-static bool names_query(const struct endpoint *e, const char *name)
+bool endpoint_admit(const struct resource *r, const struct api *api, struct http_exchange *x,
+		    struct caller *ret)
 {
+	return auth_admit(api, r->auth, r->audience, x, r->words->refuse, ret);
+}
+
+static bool names_query(const struct resource *r, const struct endpoint *e, const char *name)
+{
+	if (strcmp(name, AUTH_QUERY_KEY) == 0 ||
+	    (r->audience == AUDIENCE_TENANT && strcmp(name, AUTH_QUERY_TENANT) == 0))
+		return true;
 	for (size_t i = 0; i < ENDPOINT_PARAMS_MAX && e->params[i].source != PARAM_NONE; i++) {
 		if (e->params[i].source == PARAM_QUERY && strcmp(e->params[i].name, name) == 0)
 			return true;
@@ -45,7 +55,7 @@ static bool check_query(const struct resource *r, const struct endpoint *e, stru
 	buf_init_fixed(&unknown, text, sizeof(text));
 	for (size_t i = 0; !r->any_query && http_query_name(x, i); i++) {
 		const char *name = http_query_name(x, i);
-		if (!names_query(e, name) && strcmp(name, AUTH_QUERY_KEY) != 0)
+		if (!names_query(r, e, name))
 			buf_addf(&unknown, "%s%.64s",
 				 unknown.len ? ", " : "no such parameter: ", name);
 	}
@@ -156,23 +166,20 @@ static bool find_params(const struct resource *r, const struct endpoint *e, stru
 	return true;
 }
 
-void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
-		    const struct config *cfg, struct http_exchange *x)
+void endpoint_serve(const struct resource *r, const struct endpoint *e, const struct api *api,
+		    struct http_exchange *x)
 {
 	const char *params[ENDPOINT_PARAMS_MAX];
+	struct caller caller;
 	struct buf records;
 	size_t n = 0;
 
-	if (!auth_passes(cfg, r->auth, x)) {
-		auth_refuse(r->auth, x, r->words->refuse);
-		return;
-	}
-	if (!check_query(r, e, x))
+	if (!endpoint_admit(r, api, x, &caller) || !check_query(r, e, x))
 		return;
 	while (n < ENDPOINT_PARAMS_MAX && e->params[n].source != PARAM_NONE)
 		n++;
 	buf_init(&records, RECORDS_JSON_BYTES);
 	if (find_params(r, e, x, &records, params))
-		api_database_answer(db, x, e->stmt, n, params, r->words);
+		api_database_answer(api->database, caller.tenant, x, e->stmt, n, params, r->words);
 	buf_release(&records);
 }

@@ -46,6 +46,8 @@ struct resource {
 	const struct endpoint *endpoints;
 	size_t count;
 	enum auth auth;
+	enum audience audience; /* of AUDIENCE_TENANT: rows run under a tenant's name, which
+				   ?tenant= may give */
 	const struct api_words *words;
 	const struct record_shape *records; /* of rows with PARAM_RECORDS */
 	bool any_query; /* a query parameter that no row names is ignored, not refused */
@@ -63,7 +65,10 @@ const struct endpoint *endpoint_find(const struct resource *r, const struct http
 /* For handlers of their own, with problems: the body as text of one object; NULL, and `x` is
  * answered, if it is none. */
 const char *endpoint_object(struct http_exchange *x);
-void endpoint_serve(const struct resource *r, const struct endpoint *e, struct api_database *db,
-		    const struct config *cfg, struct http_exchange *x);
+/* Whether the resource is for whoever asks; false, and `x` is answered, if it is not. */
+bool endpoint_admit(const struct resource *r, const struct api *api, struct http_exchange *x,
+		    struct caller *ret);
+void endpoint_serve(const struct resource *r, const struct endpoint *e, const struct api *api,
+		    struct http_exchange *x);
 
 #endif

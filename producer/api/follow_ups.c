@@ -24,5 +24,6 @@ static const struct endpoint endpoints[] = {
 const struct resource follow_ups_resource = {
 	RESOURCE_ENDPOINTS(endpoints),
 	.auth = AUTH_ADMIN,
+	.audience = AUDIENCE_TENANT,
 	.words = &problem_words,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /api/admin/redial-queue: the redial guide's API with its routes and its JSON. Needs the admin
- * key.
+ * /api/admin/redial-queue: the redial guide's API with its routes and its JSON. Records are a
+ * tenant's; the queue's switches and settings are one for all.
  */
 #include <string.h>
 
@@ -11,6 +11,17 @@
 #define FILE_BYTES (32 << 20) /* of a month */
 
 static const struct endpoint endpoints[] = {
+	{"POST", REDIAL_BASE "/enable", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "enable"}}},
+	{"POST", REDIAL_BASE "/disable", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "disable"}}},
+	{"POST", REDIAL_BASE "/start", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "start"}}},
+	{"POST", REDIAL_BASE "/stop", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "stop"}}},
+	{"POST", REDIAL_BASE "/process", API_REDIAL_PROCESS, 0, {{PARAM_NONE, NULL}}},
+	{"POST", REDIAL_BASE "/cleanup", API_REDIAL_CLEANUP, 0, {{PARAM_NONE, NULL}}},
+	{"GET", REDIAL_BASE "/config", API_REDIAL_CONFIG, 0, {{PARAM_NONE, NULL}}},
+	{"PUT", REDIAL_BASE "/config", API_REDIAL_CONFIGURE, 0, {{PARAM_BODY, NULL}}},
+};
+
+static const struct endpoint records[] = {
 	{"GET", REDIAL_BASE "/status", API_REDIAL_STATUS, 0, {{PARAM_NONE, NULL}}},
 	{"GET",
 	 REDIAL_BASE "/records",
@@ -20,14 +31,6 @@ static const struct endpoint endpoints[] = {
 	  {PARAM_QUERY, "status"},
 	  {PARAM_QUERY, "limit"},
 	  {PARAM_QUERY, "after"}}},
-	{"POST", REDIAL_BASE "/enable", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "enable"}}},
-	{"POST", REDIAL_BASE "/disable", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "disable"}}},
-	{"POST", REDIAL_BASE "/start", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "start"}}},
-	{"POST", REDIAL_BASE "/stop", API_REDIAL_SWITCH, 0, {{PARAM_WORD, "stop"}}},
-	{"POST", REDIAL_BASE "/process", API_REDIAL_PROCESS, 0, {{PARAM_NONE, NULL}}},
-	{"POST", REDIAL_BASE "/cleanup", API_REDIAL_CLEANUP, 0, {{PARAM_NONE, NULL}}},
-	{"GET", REDIAL_BASE "/config", API_REDIAL_CONFIG, 0, {{PARAM_NONE, NULL}}},
-	{"PUT", REDIAL_BASE "/config", API_REDIAL_CONFIGURE, 0, {{PARAM_BODY, NULL}}},
 	{"POST", REDIAL_BASE "/import", API_REDIAL_IMPORT, FILE_BYTES, {{PARAM_TEXT, NULL}}},
 	{"POST",
 	 REDIAL_BASE "/lead/{lead_id}/pause",
@@ -69,5 +72,11 @@ const struct resource redial_resource = {
 	RESOURCE_ENDPOINTS(endpoints),
 	.auth = AUTH_ADMIN,
 	.words = &words,
+	.any_query = true,
+};
+
+const struct resource redial_records_resource = {
+	RESOURCE_ENDPOINTS(records), .auth = AUTH_ADMIN,
+	.audience = AUDIENCE_TENANT, .words = &words,
 	.any_query = true,
 };

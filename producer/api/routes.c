@@ -32,6 +32,9 @@ static const struct http_route single[] = {
 	{"POST", "/api/dead-letters/replay", handle_replay, SMALL_BODY},
 	{"GET", "/api/dead-letters/{id}", handle_dead_letter, NO_BODY},
 
+	{"POST", "/api/accounts", handle_account_create, SMALL_BODY},
+	{"PATCH", "/api/accounts/{name}", handle_account_change, SMALL_BODY},
+
 	{"GET", "/registry/schemas/ids/{id}", handle_registry_schema, NO_BODY},
 	{"GET", "/registry/schemas/ids/{id}/schema", handle_registry_schema_text, NO_BODY},
 	{"GET", "/registry/schemas/types", handle_registry_types, NO_BODY},
@@ -43,9 +46,11 @@ static const struct http_route single[] = {
 };
 
 static const struct resource *const resources[] = {
-	&campaigns_resource,  &redial_resource,	      &leads_resource,
-	&follow_ups_resource, &suppressions_resource, &calls_resource,
-	&scheduler_resource,  &dead_letters_resource, &outcomes_resource,
+	&campaigns_resource, &redial_resource,	   &redial_records_resource,
+	&leads_resource,     &follow_ups_resource, &suppressions_resource,
+	&calls_resource,     &scheduler_resource,  &dead_letters_resource,
+	&outcomes_resource,  &tenants_resource,	   &accounts_resource,
+	&api_keys_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];
@@ -57,7 +62,7 @@ static void serve(void *arg, struct http_exchange *x)
 	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
 		const struct endpoint *e = endpoint_find(resources[i], x);
 		if (e) {
-			endpoint_serve(resources[i], e, api->database, api->cfg, x);
+			endpoint_serve(resources[i], e, api, x);
 			return;
 		}
 	}
@@ -68,19 +73,15 @@ static void serve(void *arg, struct http_exchange *x)
 static bool admit(void *arg, const struct http_route *route, struct http_exchange *x)
 {
 	const struct api *api = arg;
+	struct caller caller;
 
 	if (route->max_body_bytes <= SMALL_BODY)
 		return true;
 	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
-		const struct resource *r = resources[i];
-		if (!endpoint_find(r, x))
-			continue;
-		if (auth_passes(api->cfg, r->auth, x))
-			return true;
-		auth_refuse(r->auth, x, r->words->refuse);
-		return false;
+		if (endpoint_find(resources[i], x))
+			return endpoint_admit(resources[i], api, x, &caller);
 	}
-	return auth_check(api->cfg, AUTH_ADMIN, x);
+	return auth_check(api, AUTH_ADMIN, x);
 }
 
 static size_t add_resource(size_t n, const struct resource *r)
@@ -127,6 +128,32 @@ static void count_request(void *arg, const struct http_route *route, unsigned st
 	(void)took_ms;
 	snprintf(text, sizeof(text), "%u", status);
 	metric_add(METRIC_HTTP_REQUESTS, text, 1);
+}
+
+void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
+	      struct scheduler *scheduler, struct publisher *publisher)
+{
+	bool serves = config_list_has(cfg, CONFIG_KEY_PRODUCER_ROLES, "api");
+
+	*api = (struct api){
+		.loop = loop,
+		.cfg = cfg,
+		.scheduler = scheduler,
+		.publisher = publisher,
+		.database = serves ? api_database_new(loop, cfg, clock_system()) : NULL,
+		.keys = serves ? api_keys_new(loop, cfg, clock_system()) : NULL,
+	};
+}
+
+bool api_ready(const struct api *api)
+{
+	return !api->database || (api_database_ready(api->database) && api_keys_ready(api->keys));
+}
+
+void api_release(struct api *api)
+{
+	api_database_free(api->database);
+	api_keys_free(api->keys);
 }
 
 struct http_server *api_serve(struct ev_loop *loop, struct api *api)

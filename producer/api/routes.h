@@ -18,9 +18,16 @@ struct api {
 	const struct config *cfg;
 	struct scheduler *scheduler;
 	struct publisher *publisher;
-	struct api_database *database; /* NULL without the role `api` */
-	bool stopping;		       /* who waits is answered with what is known */
+	struct api_database *database; /* NULL without the role `api`, as the keys */
+	struct api_keys *keys;
+	bool stopping; /* who waits is answered with what is known */
 };
+
+/* Connects what the role `api` needs. */
+void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
+	      struct scheduler *scheduler, struct publisher *publisher);
+bool api_ready(const struct api *api);
+void api_release(struct api *api);
 
 /*
  * Serves LISTEN: with PRODUCER_ROLES=api all routes, else the standing ones alone. `api` must
@@ -34,6 +41,7 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource outcomes_resource;
 extern const struct resource redial_resource;
+extern const struct resource redial_records_resource;
 extern const struct resource campaigns_resource;
 extern const struct resource leads_resource;
 extern const struct resource follow_ups_resource;
@@ -41,6 +49,9 @@ extern const struct resource suppressions_resource;
 extern const struct resource calls_resource;
 extern const struct resource scheduler_resource;
 extern const struct resource dead_letters_resource;
+extern const struct resource tenants_resource;
+extern const struct resource accounts_resource;
+extern const struct resource api_keys_resource;
 
 /* All routes, and the resources among them, for the test that compares them with openapi.json. */
 const struct http_route *api_routes(size_t *ret_n);
@@ -49,6 +60,9 @@ const struct resource *const *api_resources(size_t *ret_n);
 void handle_openapi(void *arg, struct http_exchange *x);
 
 void handle_call_dispatch(void *arg, struct http_exchange *x);
+
+void handle_account_create(void *arg, struct http_exchange *x);
+void handle_account_change(void *arg, struct http_exchange *x);
 
 void handle_dead_letter(void *arg, struct http_exchange *x);
 void handle_replay(void *arg, struct http_exchange *x);

@@ -19,5 +19,6 @@ static const struct endpoint endpoints[] = {
 const struct resource scheduler_resource = {
 	RESOURCE_ENDPOINTS(endpoints),
 	.auth = AUTH_ADMIN,
+	.audience = AUDIENCE_TENANT,
 	.words = &problem_words,
 };

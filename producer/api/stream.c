@@ -13,6 +13,7 @@
 
 struct stream {
 	struct api_database *db;
+	char *tenant;
 	struct http_exchange *x; /* NULL when it is over */
 	enum api_stmt stmt;
 	const struct api_words *words;
@@ -26,6 +27,7 @@ static void stream_free(struct stream *s)
 {
 	for (size_t i = 0; i <= s->params_count; i++)
 		free(s->params[i]);
+	free(s->tenant);
 	free(s);
 }
 
@@ -42,7 +44,7 @@ static void on_part(void *arg, const struct pg_batch_result *b);
 
 static bool ask(struct stream *s)
 {
-	s->asking = api_database_run(s->db, s->stmt, s->params_count + 1,
+	s->asking = api_database_run(s->db, s->tenant, s->stmt, s->params_count + 1,
 				     (const char *const *)s->params, on_part, s);
 	return s->asking;
 }
@@ -121,8 +123,8 @@ static void on_part(void *arg, const struct pg_batch_result *b)
 	}
 }
 
-void api_stream_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-		       size_t params_count, const char *const *params,
+void api_stream_answer(struct api_database *db, const char *tenant, struct http_exchange *x,
+		       enum api_stmt stmt, size_t params_count, const char *const *params,
 		       const struct api_words *words)
 {
 	struct stream *s = calloc(1, sizeof(*s));
@@ -132,6 +134,7 @@ void api_stream_answer(struct api_database *db, struct http_exchange *x, enum ap
 		abort();
 	*s = (struct stream){
 		.db = db, .x = x, .stmt = stmt, .words = words, .params_count = params_count};
+	s->tenant = copy_of(tenant);
 	for (size_t i = 0; i < params_count; i++)
 		s->params[i] = copy_of(params[i]);
 	if (ask(s))

@@ -16,8 +16,8 @@
  * next part, NULL with the last one. The first part decides the status; what is not 200 is all in
  * it. An error after the first part breaks the answer off.
  */
-void api_stream_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-		       size_t params_count, const char *const *params,
+void api_stream_answer(struct api_database *db, const char *tenant, struct http_exchange *x,
+		       enum api_stmt stmt, size_t params_count, const char *const *params,
 		       const struct api_words *words);
 
 #endif

@@ -21,6 +21,7 @@ CREATE TABLE accounts (
 	source         text NOT NULL DEFAULT 'api' CHECK (source IN ('environment', 'api')),
 	settings       jsonb NOT NULL DEFAULT '{}',    -- not secret: agent, assistant, caller number, base URL
 	credentials    bytea,                          -- sealed (common/seal.h), bound to the name; null: environment
+	credential_names text[] NOT NULL DEFAULT '{}', -- what is sealed in them
 	max_concurrent integer NOT NULL DEFAULT 0 CHECK (max_concurrent >= 0),   -- over all lanes; 0: no limit
 	breaker_until  timestamptz,                    -- no dials before: the provider refuses the account
 	breaker_reason text,

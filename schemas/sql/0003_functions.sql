@@ -3,6 +3,15 @@
 
 -- Functions that triggers call are PL/pgSQL's, which keeps their plans for the session; one in SQL is planned at each call.
 
+-- The tenant that the transaction is bound to (0020_tenants.sql); null: none, all are seen.
+CREATE FUNCTION bound_tenant() RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT nullif(current_setting('carillon.tenant', true), '')
+$$;
+-- The one whose is what a request makes.
+CREATE FUNCTION request_tenant() RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT coalesce(nullif(current_setting('carillon.tenant', true), ''), 'default')
+$$;
+
 -- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
 CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE

@@ -46,5 +46,5 @@ GRANT SELECT, INSERT ON transitions TO carillon_consumer;
 -- People who look: everything but the sealed credentials.
 GRANT SELECT ON tenants, lanes, holidays, leads, follow_ups, claims, calls, provider_calls, live, call_events, call_reports, redial_queue, redial_removed,
 	suppressions, outcome_rules, outcome_words, settings, transitions, dead_letters, applied_offsets, time_zones, phone_zones, schema_migrations TO carillon_readonly;
-GRANT SELECT (id, tenant_id, name, provider, active, source, settings, max_concurrent, breaker_until, breaker_reason, created_at, updated_at)
+GRANT SELECT (id, tenant_id, name, provider, active, source, settings, credential_names, max_concurrent, breaker_until, breaker_reason, created_at, updated_at)
 	ON accounts TO carillon_readonly;

@@ -28,6 +28,10 @@ CREATE FUNCTION query_id(given text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN given ~ '^[0-9]{1,18}$' THEN given::bigint END
 $$;
 
+CREATE FUNCTION query_uuid(given text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN given ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN given::uuid END
+$$;
+
 -- An id in a body: a whole number, 5.0 too, or its digits.
 CREATE FUNCTION json_id(given jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 	SELECT carillon.query_id(CASE jsonb_typeof(given) WHEN 'number' THEN trim_scale((given #>> '{}')::numeric)::text
@@ -123,7 +127,7 @@ END $$;
 -- ---- Leads ----------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION lead_blank() RETURNS leads LANGUAGE sql STABLE AS $$
-	SELECT jsonb_populate_record(NULL::carillon.leads, jsonb_build_object('tenant_id', 'default', 'stage', 'new', 'auto_follow_up', true,
+	SELECT jsonb_populate_record(NULL::carillon.leads, jsonb_build_object('tenant_id', carillon.request_tenant(), 'stage', 'new', 'auto_follow_up', true,
 		'paused', false, 'zones', '[]'::jsonb, 'raw_payload', '{}'::jsonb, 'created_at', now(), 'updated_at', now()))
 $$;
 

@@ -123,6 +123,7 @@ CREATE FUNCTION scheduler_switch(stops boolean, the_tenant text, the_reason text
 DECLARE
 	changed boolean;
 BEGIN
+	the_tenant := coalesce(the_tenant, carillon.bound_tenant());   -- a tenant stops itself, not everybody
 	IF the_tenant IS NULL THEN
 		INSERT INTO carillon.settings AS s (key, value) VALUES ('stopped', to_jsonb(stops))
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now() WHERE s.value <> excluded.value;

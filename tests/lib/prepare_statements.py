@@ -2,10 +2,12 @@
 """Prepares every statement file on the migrated database, as the role of the process that runs it.
 
 Preparing finds wrong names and types; EXPLAIN finds what the role may not touch. Prints TAP-like lines.
-A statement of common/sql must be allowed to at least one of the processes.
+A statement of common/sql must be allowed to at least one of the processes. Those of API resources that are for tenants are
+run by the role carillon_tenant too.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -45,10 +47,24 @@ def problem_of(connection: psycopg.Connection, role: str, path: Path) -> str | N
         server.exec_(b"reset role")
 
 
+def tenants_statements() -> list[Path]:
+    """What the rows of resources of AUDIENCE_TENANT name, and what comes before each of them."""
+    names = {"API_BIND_TENANT"}
+    for source in (ROOT / "producer" / "api").glob("*.c"):
+        text = source.read_text()
+        for resource in re.findall(r"const struct resource \w+ = \{(.*?)\n\};", text, re.DOTALL):
+            if "AUDIENCE_TENANT" in resource:
+                rows = re.search(r"RESOURCE_ENDPOINTS\((\w+)\)", resource)[1]
+                table = re.search(rf"struct endpoint {rows}\[\] = \{{(.*?)\n\}};", text, re.DOTALL)[1]
+                names |= set(re.findall(r"\bAPI_[A-Z_]+", table))
+    return sorted(ROOT / "producer" / "api" / "sql" / f"{name[4:].lower()}.sql" for name in names)
+
+
 def main() -> int:
     failures = 0
     tests = [((process,), path) for process in PROCESSES for path in sorted((ROOT / process / "sql").glob("*.sql"))]
     tests += [(("producer",), path) for path in sorted((ROOT / "producer" / "api" / "sql").glob("*.sql"))]
+    tests += [(("tenant",), path) for path in tenants_statements()]
     tests += [(PROCESSES, path) for path in sorted((ROOT / "common" / "sql").glob("*.sql"))]
     tests += [((None,), path) for path in sorted((ROOT / "producer" / "sql" / "owner").glob("*.sql"))]
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:

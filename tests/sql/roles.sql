@@ -2,7 +2,7 @@
 -- Least privilege: exactly these rights on tables, columns and functions, and what they mean in use.
 BEGIN;
 \ir lib/fixture.psql
-SELECT plan(47);
+SELECT plan(53);
 
 -- ---- Every table right of every role, and no other -------------------------------------------------------------------
 
@@ -12,7 +12,7 @@ FROM pg_class c CROSS JOIN pg_roles r
 CROSS JOIN (VALUES (1, 'r', 'SELECT'), (2, 'a', 'INSERT'), (3, 'w', 'UPDATE'), (4, 'd', 'DELETE'), (5, 'D', 'TRUNCATE'),
 	(6, 'x', 'REFERENCES'), (7, 't', 'TRIGGER')) p (n, letter, privilege)
 WHERE c.relnamespace = 'carillon'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
-AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly')
+AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly', 'carillon_tenant')
 AND has_table_privilege(r.oid, c.oid, p.privilege)
 GROUP BY 1, 3;
 
@@ -20,6 +20,7 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
 	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts'),
 	('producer', 'ra', 'transitions'),
+	('producer', 'raw', 'api_keys'),
 	('producer', 'rw', 'calls call_events dead_letters'),
 	('producer', 'rwd', 'live'),
 	('producer', 'r', 'provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations'),
@@ -30,12 +31,18 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('consumer', 'rawd', 'live'),
 	('consumer', 'ra', 'transitions'),
 	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
-		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts');
+		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts'),
+	('tenant', 'rawd', 'holidays leads suppressions redial_queue campaign_contacts'),
+	('tenant', 'raw', 'lanes follow_ups campaigns redial_removed'),
+	('tenant', 'ra', 'transitions'),
+	('tenant', 'rw', 'calls'),
+	('tenant', 'rd', 'live'),
+	('tenant', 'r', 'tenants claims provider_calls call_reports call_events outcome_rules settings time_zones phone_zones');
 
 SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),
 	format('SELECT t, rights FROM wanted, string_to_table(tables, '' '') t WHERE role = %L', role),
 	role || ' has these rights to tables, and no other')
-FROM (VALUES ('webhook'), ('producer'), ('consumer'), ('readonly')) v (role);
+FROM (VALUES ('webhook'), ('producer'), ('consumer'), ('readonly'), ('tenant')) v (role);
 
 -- ---- Columns: rights that the table's do not tell -----------------------------------------------------------------------
 
@@ -44,16 +51,20 @@ SELECT substr(r.rolname, 10) COLLATE "default" AS role, p.privilege, c.relname::
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped CROSS JOIN pg_roles r
 CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('REFERENCES')) p (privilege)
 WHERE c.relnamespace = 'carillon'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
-AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly')
+AND r.rolname IN ('carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly', 'carillon_tenant')
 AND has_column_privilege(r.oid, c.oid, a.attnum, p.privilege) AND NOT has_table_privilege(r.oid, c.oid, p.privilege);
 
-SELECT results_eq('SELECT * FROM column_rights WHERE role <> ''readonly'' ORDER BY 4', $$VALUES
+SELECT results_eq('SELECT * FROM column_rights WHERE role NOT IN (''readonly'', ''tenant'') ORDER BY 4', $$VALUES
 	('consumer', 'UPDATE', 'accounts', 'breaker_reason'), ('consumer', 'UPDATE', 'accounts', 'breaker_until')$$,
 	'of the processes, the consumer alone has a right to single columns: the breaker''s');
 SELECT set_eq('SELECT privilege, "table", "column" FROM column_rights WHERE role = ''readonly''',
 	$$SELECT 'SELECT' AS privilege, 'accounts' AS "table", attname::text AS "column" FROM pg_attribute
 		WHERE attrelid = 'carillon.accounts'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'credentials'$$,
 	'people who look see all of an account but its credentials');
+SELECT set_eq('SELECT privilege, "table", "column" FROM column_rights WHERE role = ''tenant'' AND "table" <> ''tenants''',
+	$$SELECT "privilege", "table", "column" FROM column_rights WHERE role = 'readonly'$$, 'tenants too');
+SELECT set_eq('SELECT privilege, "column" FROM column_rights WHERE role = ''tenant'' AND "table" = ''tenants''',
+	$$VALUES ('UPDATE', 'stopped_at'), ('UPDATE', 'stop_reason')$$, 'and they may stop themselves');
 
 -- ---- Functions, schema, the world ------------------------------------------------------------------------------------------
 
@@ -64,17 +75,19 @@ SELECT is_empty('SELECT name FROM functions WHERE has_function_privilege(''caril
 	'the webhook may call none of them');
 SELECT is_empty(format('SELECT name FROM functions WHERE NOT is_trigger AND name <> ''note_migration'' AND NOT has_function_privilege(%L, oid, ''EXECUTE'')', role),
 	role || ' may call those of the schema')
-FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_readonly')) v (role);
+FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_readonly'), ('carillon_tenant')) v (role);
 SELECT is_empty($$SELECT name FROM functions JOIN pg_proc USING (oid) WHERE prosecdef$$, 'no function lends its owner''s rights');
 SELECT is_empty($$SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'carillon'::regnamespace AND a.grantee = 0$$,
 	'everybody else has no right to a table');
 SELECT is_empty($$SELECT p.proname FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 	WHERE p.pronamespace = 'carillon'::regnamespace AND a.grantee = 0$$, 'nor to a function');
 SELECT schema_privs_are('carillon', role::name, '{USAGE}', role || ' uses the schema and makes nothing in it')
-FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_webhook'), ('carillon_readonly')) v (role);
+FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_webhook'), ('carillon_readonly'), ('carillon_tenant')) v (role);
 SELECT is_empty($$SELECT rolname FROM pg_roles WHERE rolname LIKE 'carillon\_%' AND rolname IN ('carillon_producer', 'carillon_consumer',
-	'carillon_webhook', 'carillon_readonly') AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolcanlogin OR rolbypassrls)$$,
+	'carillon_webhook', 'carillon_readonly', 'carillon_tenant') AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolcanlogin OR rolbypassrls)$$,
 	'the group roles have no power of their own and no login');
+SELECT is(pg_has_role('carillon_producer', 'carillon_tenant', 'MEMBER') AND NOT pg_has_role('carillon_producer', 'carillon_tenant', 'USAGE'), true,
+	'the producer may become a tenant, and has none of its rights before');
 
 -- ---- In use ------------------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ def fill(stack):
     for offset in range(3):
         stack.insert("dead_letters", topic=stack.topics.name("calls.event.v1"), partition=0, offset=offset, key=b"key", reason="no message",
                      value=b"no message")
-    stack.producer.http.post("/api/campaigns", json={"name": "One"}, headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]}).raise_for_status()
+    for path, body in (("campaigns", {"name": "One"}), ("accounts", {"name": "extra", "provider": "vapi"}), ("api-keys", {"name": "One", "role": "read"})):
+        stack.producer.http.post(f"/api/{path}", json=body, headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]}).raise_for_status()
     stack.insert("suppressions", phone="+12125550108", reason="asked")
     stack.insert("redial_queue", lead_id="123456", phone_number="+15551234567", status="paused", attempts=1, lead_ref=leads[4]["id"])
 

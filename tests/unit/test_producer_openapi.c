@@ -88,6 +88,8 @@ static const struct endpoint handled[] = {
 	{"GET", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
 	{"POST", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
 	{"POST", "/api/dead-letters/replay", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
+	{"POST", "/api/accounts", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
+	{"PATCH", "/api/accounts/{name}", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 };
 
 struct described {
@@ -135,10 +137,13 @@ static bool has_name(const struct described *d, const char *name, size_t bytes)
 	return false;
 }
 
-static void compare_query(const json_t *doc, const struct endpoint *e)
+static void compare_query(const json_t *doc, const struct endpoint *e, bool is_for_tenants)
 {
 	struct described d = described(doc, e, "query");
-	size_t read = 0;
+	size_t read = is_for_tenants;
+
+	if (is_for_tenants && !has_name(&d, AUTH_QUERY_TENANT, strlen(AUTH_QUERY_TENANT)))
+		fail_msg("%s %s: ?tenant= is not described", e->method, e->path);
 
 	for (size_t i = 0; i < ENDPOINT_PARAMS_MAX; i++) {
 		const char *name = e->params[i].name;
@@ -196,7 +201,8 @@ static void compare_body(const json_t *doc, const struct endpoint *e)
 						 : "described and not read");
 }
 
-static const struct endpoint *row_of(const char *path, const char *method, size_t bytes)
+static const struct endpoint *row_of(const char *path, const char *method, size_t bytes,
+				     bool *ret_is_for_tenants)
 {
 	size_t n;
 	const struct resource *const *r = api_resources(&n);
@@ -206,8 +212,10 @@ static const struct endpoint *row_of(const char *path, const char *method, size_
 		size_t count = i < n ? r[i]->count : sizeof(handled) / sizeof(handled[0]);
 		for (size_t k = 0; k < count; k++) {
 			if (strcmp(rows[k].path, path) == 0 && strlen(rows[k].method) == bytes &&
-			    memcmp(rows[k].method, method, bytes) == 0)
+			    memcmp(rows[k].method, method, bytes) == 0) {
+				*ret_is_for_tenants = i < n && r[i]->audience == AUDIENCE_TENANT;
 				return &rows[k];
+			}
 		}
 	}
 	return NULL;
@@ -223,10 +231,12 @@ static void test_parameters_and_bodies(void **state)
 	for (size_t i = 0; i < n; i++) {
 		for (const char *m = r[i].methods; *m; m += strcspn(m, ","), m += *m == ',') {
 			const struct endpoint nothing = {.method = m, .path = r[i].path};
-			const struct endpoint *row = row_of(r[i].path, m, strcspn(m, ","));
+			bool is_for_tenants = false;
+			const struct endpoint *row =
+				row_of(r[i].path, m, strcspn(m, ","), &is_for_tenants);
 			const struct endpoint *e = row ? row : &nothing;
 			rows += row != NULL;
-			compare_query(doc, e);
+			compare_query(doc, e, is_for_tenants);
 			compare_path(doc, e);
 			compare_body(doc, e);
 		}

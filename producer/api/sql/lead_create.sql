@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST leads: one of tenant `default`. A phone that can't be dialed is kept as it is given: phone_e164 is null then, and the
+-- POST leads: one of the request's tenant. A phone that can't be dialed is kept as it is given: phone_e164 is null then, and the
 -- lead is skipped with its reason. $1 a JSON object
 WITH given AS MATERIALIZED (
 	SELECT whole_numbers($1::jsonb) AS g
@@ -7,7 +7,7 @@ WITH given AS MATERIALIZED (
 	SELECT left(m.key, 100) AS field, p.detail FROM given CROSS JOIN LATERAL jsonb_each(g) m CROSS JOIN LATERAL (SELECT lead_problem(m.key, m.value) AS detail) p
 	WHERE p.detail IS NOT NULL
 ), taken AS MATERIALIZED (
-	SELECT id FROM leads WHERE tenant_id = 'default' AND external_id = (SELECT g ->> 'external_id' FROM given)
+	SELECT id FROM leads WHERE tenant_id = request_tenant() AND external_id = (SELECT g ->> 'external_id' FROM given)
 ), made AS (
 	INSERT INTO leads (tenant_id, external_id, first_name, last_name, phone, state, list_id, time_zone, stage, call_date, auto_follow_up,
 		paused, raw_payload)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST leads/bulk: leads of tenant `default` in one piece. One with the external_id of a lead changes what it names of that;
+-- POST leads/bulk: leads of the request's tenant in one piece. One with the external_id of a lead changes what it names of that;
 -- others are new. A record with something wrong is left out, with all that is wrong with it.
 -- $1 a JSON array, $2 the number of its first record
 WITH element AS MATERIALIZED (
@@ -20,7 +20,7 @@ WITH element AS MATERIALIZED (
 ), given AS MATERIALIZED (
 	SELECT row, members, members ->> 'external_id' AS external_id FROM element WHERE (row IN (SELECT row FROM bad)) IS NOT TRUE
 ), existing AS MATERIALIZED (
-	SELECT g.row, g.members, l FROM given g JOIN leads l ON l.tenant_id = 'default' AND l.external_id = g.external_id
+	SELECT g.row, g.members, l FROM given g JOIN leads l ON l.tenant_id = request_tenant() AND l.external_id = g.external_id
 	ORDER BY l.id FOR NO KEY UPDATE OF l
 ), changing AS MATERIALIZED (
 	SELECT x.row, x.l AS was, n FROM existing x CROSS JOIN LATERAL lead_with(x.l, x.members) n WHERE n IS DISTINCT FROM x.l
@@ -36,8 +36,8 @@ WITH element AS MATERIALIZED (
 	SELECT g.row, g.external_id, n FROM given g CROSS JOIN LATERAL lead_with(lead_blank(), g.members) n
 	WHERE (g.row IN (SELECT row FROM existing)) IS NOT TRUE
 ), made AS (
-	INSERT INTO leads (external_id, first_name, last_name, phone, state, list_id, time_zone, stage, call_date, auto_follow_up, paused, raw_payload)
-	SELECT (n).external_id, (n).first_name, (n).last_name, (n).phone, (n).state, (n).list_id, (n).time_zone, (n).stage, (n).call_date,
+	INSERT INTO leads (tenant_id, external_id, first_name, last_name, phone, state, list_id, time_zone, stage, call_date, auto_follow_up, paused, raw_payload)
+	SELECT (n).tenant_id, (n).external_id, (n).first_name, (n).last_name, (n).phone, (n).state, (n).list_id, (n).time_zone, (n).stage, (n).call_date,
 		(n).auto_follow_up, (n).paused, (n).raw_payload
 	FROM making ORDER BY row
 	ON CONFLICT (tenant_id, external_id) DO NOTHING

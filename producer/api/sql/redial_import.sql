@@ -72,27 +72,27 @@ WITH file AS MATERIALIZED (
 	FROM read r CROSS JOIN setting s
 	CROSS JOIN LATERAL (SELECT regexp_replace(r.phone, '[^0-9]', '', 'g') AS digits OFFSET 0) d
 	LEFT JOIN LATERAL (SELECT id, status, seeded_for, updated_at, imported_at FROM redial_queue   -- by its key, however many there are
-		WHERE tenant_id = 'default' AND lead_id = r.lead_id AND phone_digits = d.digits OFFSET 0) q ON true
+		WHERE tenant_id = request_tenant() AND lead_id = r.lead_id AND phone_digits = d.digits OFFSET 0) q ON true
 	LEFT JOIN LATERAL (SELECT removed_at FROM redial_removed
-		WHERE tenant_id = 'default' AND lead_id = r.lead_id AND phone_digits = d.digits OFFSET 0) g ON true
+		WHERE tenant_id = request_tenant() AND lead_id = r.lead_id AND phone_digits = d.digits OFFSET 0) g ON true
 	ORDER BY r.lead_id, r.phone, r.updated_at DESC, r.n DESC
 ), wanted AS MATERIALIZED (
 	SELECT w.*, row_number() OVER (PARTITION BY w.lead_id ORDER BY w.updated_at DESC, w.n DESC) AS nth, l.id AS lead_ref, l.phone_e164
 	FROM newest w LEFT JOIN LATERAL (SELECT id, phone_e164 FROM leads
-		WHERE tenant_id = 'default' AND external_id = w.lead_id OFFSET 0) l ON true
+		WHERE tenant_id = request_tenant() AND external_id = w.lead_id OFFSET 0) l ON true
 	WHERE w.is_new AND NOT w.is_old AND NOT w.is_past
 ), made AS (   -- one that somebody makes meanwhile is waited for and taken as it is
-	INSERT INTO leads (external_id, phone, first_name, last_name, state, list_id, auto_follow_up)
-	SELECT lead_id, phone, first_name, last_name, state, list_id, false FROM wanted WHERE lead_ref IS NULL AND nth = 1 ORDER BY lead_id
+	INSERT INTO leads (tenant_id, external_id, phone, first_name, last_name, state, list_id, auto_follow_up)
+	SELECT request_tenant(), lead_id, phone, first_name, last_name, state, list_id, false FROM wanted WHERE lead_ref IS NULL AND nth = 1 ORDER BY lead_id
 	ON CONFLICT (tenant_id, external_id) DO UPDATE SET external_id = excluded.external_id
 	RETURNING id, external_id, phone_e164
 ), placed AS MATERIALIZED (   -- a lead is dialed at its own number
 	SELECT w.n, w.key, CASE WHEN coalesce(w.phone_e164, m.phone_e164) = w.phone THEN coalesce(w.lead_ref, m.id) END AS lead_ref
 	FROM wanted w LEFT JOIN made m ON m.external_id = w.lead_id
 ), stored AS (
-	INSERT INTO redial_queue AS q (lead_id, phone_number, lead_ref, list_id, first_name, last_name, state, attempts, last_call_timestamp,
+	INSERT INTO redial_queue AS q (tenant_id, lead_id, phone_number, lead_ref, list_id, first_name, last_name, state, attempts, last_call_timestamp,
 		next_redial_timestamp, scheduled_callback_time, outcomes, last_outcome, last_call_id, status, created_at, updated_at, imported_at)
-	SELECT w.lead_id, w.phone, p.lead_ref, w.list_id, w.first_name, w.last_name, w.state, w.attempts, w.last_call_timestamp,
+	SELECT request_tenant(), w.lead_id, w.phone, p.lead_ref, w.list_id, w.first_name, w.last_name, w.state, w.attempts, w.last_call_timestamp,
 		CASE WHEN w.status NOT IN ('completed', 'max_attempts') THEN w.next_redial_timestamp END, w.scheduled_callback_time, w.outcomes,
 		w.last_outcome, w.last_call_id, w.status, w.created_at, w.updated_at, w.updated_at
 	FROM newest w LEFT JOIN placed p USING (n)

@@ -9,7 +9,7 @@ WITH given AS MATERIALIZED (
 	WHERE p.detail IS NOT NULL
 ), made AS (
 	INSERT INTO suppressions AS s (tenant_id, phone, reason, source, expires_at)
-	SELECT 'default', e164, coalesce(g ->> 'reason', ''), 'operator', iso_time(g ->> 'expires_at')
+	SELECT request_tenant(), e164, coalesce(g ->> 'reason', ''), 'operator', iso_time(g ->> 'expires_at')
 	FROM given WHERE NOT EXISTS (SELECT FROM bad)
 	ON CONFLICT (phone, tenant_id) DO UPDATE SET created_at = CASE WHEN s.expires_at <= now() THEN now() ELSE s.created_at END,
 		expires_at = CASE WHEN s.expires_at IS NOT NULL AND excluded.expires_at IS NOT NULL THEN greatest(s.expires_at, excluded.expires_at) END,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET suppressions of tenant `default`, by number; `next` is given when there are more, to be asked for as `after`.
+-- GET suppressions of the request's tenant, by number; `next` is given when there are more, to be asked for as `after`.
 -- $1 phone, $2 limit, $3 after
 WITH bad AS MATERIALIZED (
 	SELECT field, detail FROM (VALUES
@@ -12,7 +12,7 @@ WITH bad AS MATERIALIZED (
 ), page AS MATERIALIZED (
 	SELECT p.* FROM asked a CROSS JOIN LATERAL (
 		SELECT s.phone, suppression_record(s) AS record FROM suppressions s
-		WHERE s.tenant_id = 'default' AND s.phone > a.after AND ($1::text IS NULL OR s.phone = ANY (query_phones($1)))
+		WHERE s.tenant_id = request_tenant() AND s.phone > a.after AND ($1::text IS NULL OR s.phone = ANY (query_phones($1)))
 		ORDER BY s.phone LIMIT a.most + 1) p
 ), shown AS MATERIALIZED (
 	SELECT * FROM page ORDER BY phone LIMIT (SELECT most FROM asked)

@@ -22,7 +22,7 @@ WITH element AS MATERIALIZED (
 	FROM good GROUP BY phone
 ), made AS (
 	INSERT INTO suppressions AS s (tenant_id, phone, reason, source, expires_at)
-	SELECT 'default', phone, coalesce(reason, ''), 'import', expires_at FROM given ORDER BY phone
+	SELECT request_tenant(), phone, coalesce(reason, ''), 'import', expires_at FROM given ORDER BY phone
 	ON CONFLICT (phone, tenant_id) DO UPDATE SET created_at = CASE WHEN s.expires_at <= now() THEN now() ELSE s.created_at END,
 		expires_at = CASE WHEN s.expires_at IS NOT NULL AND excluded.expires_at IS NOT NULL THEN greatest(s.expires_at, excluded.expires_at) END,
 		reason = CASE excluded.reason WHEN '' THEN s.reason ELSE excluded.reason END
