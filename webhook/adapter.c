@@ -13,7 +13,7 @@
 
 #include "common/json.h"
 #include "common/rules/words.h"
-#include "webhook/form.h"
+#include "common/form.h"
 #include "webhook/snapshot.h"
 
 #define TIME_MS_FROM 100000000000 /* in seconds the year 5138, in milliseconds 1973 */

@@ -18,7 +18,7 @@
 #include "common/rules/twilio.h"
 #include "common/seal.h"
 #include "webhook/adapter.h"
-#include "webhook/form.h"
+#include "common/form.h"
 #include "webhook/signature.h"
 
 #define URL_BYTES 16384

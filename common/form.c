@@ -3,7 +3,7 @@
  * A form becomes the same JSON object that the provider could have sent, so that an adapter reads
  * both in one way. Where a signature is over its fields, they are taken as they are.
  */
-#include "webhook/form.h"
+#include "common/form.h"
 
 #include <string.h>
 

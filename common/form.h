@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of application/x-www-form-urlencoded. */
-#ifndef CARILLON_WEBHOOK_FORM_H
-#define CARILLON_WEBHOOK_FORM_H
+#ifndef CARILLON_FORM_H
+#define CARILLON_FORM_H
 
 #include <jansson.h>
 #include <stdbool.h>
