@@ -158,6 +158,13 @@ const char *http_path(const struct http_exchange *x)
 	return x->path.text;
 }
 
+const char *http_raw_query(const struct http_exchange *x)
+{
+	const char *mark = strchr(x->target, '?');
+
+	return mark ? mark + 1 : NULL;
+}
+
 const char *http_route_path(const struct http_exchange *x)
 {
 	return x->route->path;

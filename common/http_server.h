@@ -71,6 +71,8 @@ void http_server_free(struct http_server *s);
 const char *http_method(const struct http_exchange *x); /* "GET" for HEAD, too */
 /* The decoded path without query. */
 const char *http_path(const struct http_exchange *x);
+/* The query as it came, without its '?'; NULL if there is none. */
+const char *http_raw_query(const struct http_exchange *x);
 /* The route's own path, as its table has it. */
 const char *http_route_path(const struct http_exchange *x);
 /* {name} of the route, decoded, never empty; "*" is the rest. NULL if the route has no such. */

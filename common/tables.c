@@ -59,6 +59,9 @@ static const char *const gate_texts[] = {
 static const char *const rule_action_texts[] = {
 #include "common/tbl/rule_action.h"
 };
+static const char *const classification_texts[] = {
+#include "common/tbl/classification.h"
+};
 #undef TABLE_ROW
 
 VOCABULARY(dispatch_result, DISPATCH_RESULT_COUNT)
@@ -69,3 +72,4 @@ VOCABULARY(call_status, CALL_STATUS_COUNT)
 VOCABULARY(follow_up_status, FOLLOW_UP_STATUS_COUNT)
 VOCABULARY(gate, GATE_COUNT)
 VOCABULARY(rule_action, RULE_ACTION_COUNT)
+VOCABULARY(classification, CLASSIFICATION_COUNT)

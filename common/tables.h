@@ -57,6 +57,12 @@ enum rule_action {
 	RULE_ACTION_COUNT
 };
 #undef TABLE_ROW
+#define TABLE_ROW(NAME, text, ...) CLASSIFICATION_##NAME,
+enum classification {
+#include "common/tbl/classification.h"
+	CLASSIFICATION_COUNT
+};
+#undef TABLE_ROW
 
 const char *dispatch_result_text(enum dispatch_result v);
 bool dispatch_result_parse(const char *text, enum dispatch_result *ret);
@@ -74,5 +80,7 @@ const char *gate_text(enum gate v);
 bool gate_parse(const char *text, enum gate *ret);
 const char *rule_action_text(enum rule_action v);
 bool rule_action_parse(const char *text, enum rule_action *ret);
+const char *classification_text(enum classification v);
+bool classification_parse(const char *text, enum classification *ret);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two kinds of lists. By time: the window is asked for as a whole, and halved while the answer is
+ * Three kinds of lists. By time: the window is asked for as a whole, and halved while the answer is
  * full or too large, since a full answer may hide rows. By page: newest first, until a page begins
- * before the window or is the last one. Whatever fails on the way leaves the list incomplete, and
- * then only what was found counts; the same if the provider's clock is far from the database's.
+ * before the window or is the last one. By number: all calls to one number, newest first, in one
+ * answer that is not full or goes back behind the window. Whatever fails on the way leaves the list
+ * incomplete, and then only what was found counts; the same if the provider's clock is far from the
+ * database's.
  *
  * Where rows lack the job id, those that could be one of the calls are candidates, read one by one
  * after the list. Each is a doubt about the calls it could be until it was read and bears an id.
@@ -61,7 +63,7 @@ static void on_answer(void *arg, const struct http_answer *a);
 static bool build(struct lookup *l, const struct account *a)
 {
 	const struct adapter *ad = l->o.adapter;
-	struct list_query q = {.page = l->page};
+	struct list_query q = {.page = l->page, .phone = l->targets->check->phone};
 
 	provider_request_clear(&l->request);
 	if (l->candidates_asked > 0)
@@ -206,14 +208,17 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 	size_t n = json_array_size(rows);
 	bool full = n >= (size_t)ad->list_page_rows ||
 		    (ad->list_total && json_path_int(body, ad->list_total, &total) &&
-		     total > (int64_t)n);
+		     total > (int64_t)n) ||
+		    (ad->list_next && json_path_text(body, ad->list_next));
 	if (ad->list_kind == LIST_BY_TIME) {
 		if (full)
 			return halve(l);
 		return --l->windows_count == 0 ? LOOKUP_COMPLETE : LOOKUP_MORE;
 	}
+	if (!full || oldest < l->oldest)
+		return LOOKUP_COMPLETE;
 	l->page++;
-	return !full || oldest < l->oldest ? LOOKUP_COMPLETE : LOOKUP_MORE;
+	return ad->list_kind == LIST_BY_PAGE ? LOOKUP_MORE : LOOKUP_FAILED;
 }
 
 static json_t *read_body(const struct http_answer *a)

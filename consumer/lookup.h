@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looking calls up at their provider: one list for all unknown calls of an account, a get for a
- * call whose id is known, and for each row that can't be told from another without. A list counts
- * as complete only if nothing can have been left out.
+ * Looking calls up at their provider: one list for all unknown calls of an account (where lists are
+ * by number: of a number), a get for a call whose id is known, and for each row that can't be told
+ * from another without. A list counts as complete only if nothing can have been left out.
  */
 #ifndef CARILLON_CONSUMER_LOOKUP_H
 #define CARILLON_CONSUMER_LOOKUP_H
@@ -39,9 +39,9 @@ struct lookup_options {
 };
 
 /*
- * `targets` (linked, all of one account) are filled in until done() is called, which comes later
- * and exactly once; lookup_free() is allowed in it. NULL if nothing can be asked: nothing was seen
- * then.
+ * `targets` (linked, all of one account, and of one number where lists are by number) are filled in
+ * until done() is called, which comes later and exactly once; lookup_free() is allowed in it. NULL
+ * if nothing can be asked: nothing was seen then.
  */
 struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets);
 struct lookup_target *lookup_targets(struct lookup *l);

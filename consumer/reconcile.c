@@ -22,6 +22,7 @@
 #define PHONE_EARLY_MS                                                                             \
 	5000 /* a call found by its number alone began after its claim, clocks granted */
 #define PHONE_LATE_MS 60000
+#define CLOCK_DOUBT_MS 300000 /* the most that a look-up lets two clocks differ */
 
 static const char *const step_texts[STEP_COUNT] = {
 	[STEP_WAIT] = "waiting",
@@ -93,6 +94,18 @@ static bool fits(const struct check *c, const struct found_call *f, int64_t now)
 						 f->created_at <= now + PHONE_LATE_MS));
 }
 
+/* The provider's id is that of another call, which had its answer. */
+static bool is_other(const struct check *c, const struct found_call *f)
+{
+	size_t n = strlen(f->provider_call_id);
+
+	for (const char *at = c->others; n > 0 && (at = strstr(at, f->provider_call_id)); at += n) {
+		if ((at == c->others || at[-1] == '\n') && (at[n] == '\n' || at[n] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 bool reconcile_matches(const struct adapter *ad, const struct check *c, const struct found_call *f,
 		       int64_t now)
 {
@@ -101,7 +114,7 @@ bool reconcile_matches(const struct adapter *ad, const struct check *c, const st
 	if (f->job_id[0])
 		return strcmp(c->job_id, f->job_id) == 0;
 	/* Where the id comes back, a row without it is not ours. */
-	if (!ad->rows_from_end)
+	if (!ad->rows_lack_id || is_other(c, f))
 		return false;
 	return f->created_at != MSG_NO_TIME && fits(c, f, now);
 }
@@ -109,12 +122,17 @@ bool reconcile_matches(const struct adapter *ad, const struct check *c, const st
 bool reconcile_is_doubtful(const struct adapter *ad, const struct check *c,
 			   const struct found_call *f, int64_t now)
 {
-	if (c->provider_call_id[0] || f->job_id[0])
+	if (c->provider_call_id[0] || f->job_id[0] || is_other(c, f))
 		return false;
 	/* No row of such a list has an id. Nothing but the number tells it from the call: clocks of
 	 * two machines do not. */
 	if (ad->rows_need_get)
 		return !f->phone[0] || strcmp(c->phone, f->phone) == 0;
+	/* Too early to be it, but not for a clock that is late. */
+	if (ad->rows_lack_id)
+		return strcmp(c->phone, f->phone) == 0 &&
+		       (f->created_at == MSG_NO_TIME ||
+			f->created_at >= c->claimed_at - CLOCK_DOUBT_MS);
 	return fits(c, f, now);
 }
 

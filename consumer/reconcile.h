@@ -17,6 +17,7 @@
 #define CHECK_WORD_BYTES 64
 #define CHECK_ID_BYTES 24
 #define CHECK_WORKER_BYTES 256
+#define CHECK_OTHERS_BYTES 2048
 
 /* A live call that is to be looked up. */
 struct check {
@@ -34,6 +35,8 @@ struct check {
 	char fingerprint[ACCOUNT_FINGERPRINT_BYTES]; /* of the credentials it was posted with; "":
 							not known */
 	char provider_call_id[PROVIDER_CALL_ID_BYTES];
+	char others[CHECK_OTHERS_BYTES]; /* the provider's ids of other calls to the phone, a line
+					    each */
 	int64_t claimed_at, lease_until;
 	int64_t posted_at; /* MSG_NO_TIME: not known */
 	int64_t absent_at; /* of the first complete list without it, or MSG_NO_TIME */
@@ -98,8 +101,8 @@ int64_t reconcile_lag_ms(const struct reconcile_policy *p, const struct adapter 
 /* Could this row of the provider be that call? */
 bool reconcile_matches(const struct adapter *ad, const struct check *c, const struct found_call *f,
 		       int64_t now);
-/* A row that does not match because it bears no job id at all: with it in the list, the call is not
- * absent. */
+/* A row that does not match because it bears no job id at all, nor is known as another call of
+ * ours: with it in the list, the call is not absent. */
 bool reconcile_is_doubtful(const struct adapter *ad, const struct check *c,
 			   const struct found_call *f, int64_t now);
 

@@ -270,7 +270,8 @@ static const struct account *account_of(void *arg, const char *name)
 	return reference_account(r->o.reference, name);
 }
 
-/* The calls that one request can look for: itself, or all unlooked ones of its account. */
+/* The calls that one request can look for: itself, or all unlooked ones of its account (where lists
+ * are by number: to its number). */
 static struct lookup_target *gather(struct reconciler *r, struct finding *first,
 				    const struct adapter *ad)
 {
@@ -280,7 +281,9 @@ static struct lookup_target *gather(struct reconciler *r, struct finding *first,
 	for (struct finding *f = first; f < r->findings + r->n; f++) {
 		bool own_get = ad->build_get && f->check.provider_call_id[0];
 		if (f->looked || (f != first && (alone || own_get)) ||
-		    strcmp(f->check.account, first->check.account) != 0)
+		    strcmp(f->check.account, first->check.account) != 0 ||
+		    (ad->list_kind == LIST_BY_NUMBER &&
+		     strcmp(f->check.phone, first->check.phone) != 0))
 			continue;
 		f->looked = true;
 		f->asked_at = db_now(r);
@@ -364,6 +367,7 @@ static void read_check(const PGresult *rows, int row, struct check *c)
 	copy_column(rows, row, "fingerprint", c->fingerprint, sizeof(c->fingerprint));
 	copy_column(rows, row, "provider_call_id", c->provider_call_id,
 		    sizeof(c->provider_call_id));
+	copy_column(rows, row, "others", c->others, sizeof(c->others));
 	c->claimed_at = time_column(rows, row, "claimed_at");
 	c->lease_until = time_column(rows, row, "lease_until");
 	c->posted_at = time_column(rows, row, "posted_at");

@@ -13,6 +13,7 @@
 
 #include "common/json.h"
 #include "common/rules/words.h"
+#include "common/form.h"
 #include "webhook/snapshot.h"
 
 #define TIME_MS_FROM 100000000000 /* in seconds the year 5138, in milliseconds 1973 */
@@ -21,10 +22,8 @@
 #define URL_BYTES_MAX 2048
 
 static const struct webhook_adapter *const adapters[] = {
-	&webhook_convoso,
-	&webhook_omni,
-	&webhook_vapi,
-	&webhook_bland,
+	&webhook_convoso, &webhook_omni,   &webhook_vapi,
+	&webhook_bland,	  &webhook_twilio, &webhook_classifier,
 };
 
 const struct webhook_adapter *webhook_adapter_find(const char *provider)
@@ -74,6 +73,24 @@ const json_t *webhook_event_parse(struct webhook_event *e, const struct webhook_
 		buf_adds(error, "the body is no JSON object");
 		return NULL;
 	}
+	return e->json;
+}
+
+static bool is_json(const struct webhook_request *r)
+{
+	size_t i = 0;
+
+	while (i < r->body_bytes && strchr(" \t\r\n", r->body[i]) && r->body[i])
+		i++;
+	return i < r->body_bytes && (r->body[i] == '{' || r->body[i] == '[');
+}
+
+const json_t *webhook_event_parse_form(struct webhook_event *e, const struct webhook_request *r,
+				       struct buf *error)
+{
+	if (is_json(r))
+		return webhook_event_parse(e, r, error);
+	e->json = form_parse(r->body, r->body_bytes, error);
 	return e->json;
 }
 

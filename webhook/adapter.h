@@ -31,6 +31,7 @@ struct webhook_request {
 	size_t body_bytes;
 	const char *token; /* what the path has behind the account, or NULL */
 	const char *job;   /* ?job= of the URL, or NULL */
+	const char *query; /* of the URL, as it came and without its '?', or NULL */
 	/* The first header of that name, any case, or NULL. */
 	const char *(*header)(void *arg, const char *name);
 	void *header_arg;
@@ -45,6 +46,7 @@ enum webhook_verify {
 
 enum webhook_reading {
 	READING_EVENT,	/* ret->event is filled */
+	READING_MOVE,	/* ret->move is filled: nothing of a call, but a state to move to */
 	READING_UNUSED, /* well-formed, and of no use: acknowledged without a message */
 	READING_BAD,	/* not what the provider sends; the reason in `error` */
 };
@@ -54,6 +56,7 @@ enum webhook_reading {
 #define WEBHOOK_REASON_BYTES 129
 #define WEBHOOK_LEAD_ID_BYTES 65
 #define WEBHOOK_OWN_LEAD_ID_DIGITS 18
+#define WEBHOOK_DETAIL_BYTES 2048
 
 /* An event and the memory its texts live in; it must stay where it is. */
 struct webhook_event {
@@ -63,7 +66,8 @@ struct webhook_event {
 	json_t *json;
 	/* Of the person, where the provider tells; they live in `json`. */
 	const char *list_id, *first_name, *last_name, *state;
-	bool no_memory; /* why it can't be read */
+	struct msg_stage_transition move; /* READING_MOVE */
+	bool no_memory;			  /* why it can't be read */
 	char event_id[WEBHOOK_EVENT_ID_BYTES];
 	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES];
@@ -71,6 +75,8 @@ struct webhook_event {
 	char phone[PHONE_BYTES];
 	char outcome[RULES_OUTCOME_BYTES];
 	char ended_reason[WEBHOOK_REASON_BYTES];
+	char entity_id[UUID_TEXT_BYTES];
+	char detail[WEBHOOK_DETAIL_BYTES];
 };
 
 struct webhook_adapter {
@@ -79,6 +85,8 @@ struct webhook_adapter {
 	/* `ret` comes from webhook_event_init(). */
 	enum webhook_reading (*normalize)(const struct account *a, const struct webhook_request *r,
 					  struct webhook_event *ret, struct buf *error);
+	/* Its sender is told what is wrong with a body that can't be read. */
+	bool tells_reasons;
 	/* Its dialer looks for {"success":true} in an answer, whatever the status is. */
 	bool answers_success;
 };
@@ -87,8 +95,10 @@ struct webhook_adapter {
 const struct webhook_adapter *webhook_adapter_find(const char *provider);
 
 extern const struct webhook_adapter webhook_bland;
+extern const struct webhook_adapter webhook_classifier;
 extern const struct webhook_adapter webhook_convoso;
 extern const struct webhook_adapter webhook_omni;
+extern const struct webhook_adapter webhook_twilio;
 extern const struct webhook_adapter webhook_vapi;
 
 /* ---- Events ---- */
@@ -104,6 +114,9 @@ void webhook_event_release(struct webhook_event *e);
 /* The body as an object, which the event keeps. NULL with the reason. */
 const json_t *webhook_event_parse(struct webhook_event *e, const struct webhook_request *r,
 				  struct buf *error);
+/* The same of a body that may be a form as well. */
+const json_t *webhook_event_parse_form(struct webhook_event *e, const struct webhook_request *r,
+				       struct buf *error);
 /* A text; NULL for what agents write when they heard nothing ("Not provided"). */
 const char *webhook_said(const json_t *j, const char *path);
 /* A text or whole number of at most n - 1 bytes without control characters. False (and ""): none.

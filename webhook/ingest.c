@@ -37,6 +37,7 @@ struct pending {
 	char event_id[WEBHOOK_EVENT_ID_BYTES];
 	char provider_call_id[WEBHOOK_CALL_ID_BYTES];
 	char phone[PHONE_BYTES];
+	char reason[ERROR_BYTES]; /* of a 400 whose sender is told */
 };
 
 struct ingest {
@@ -218,6 +219,15 @@ static enum published publish_all(struct ingest *g, struct pending *p,
 	return done;
 }
 
+/* A state to move to: one message, about no call's event. */
+static enum published publish_move(struct ingest *g, struct pending *p,
+				   const struct webhook_event *e, const char *traceparent)
+{
+	const struct msg m = {.type = MSG_STAGE_TRANSITION, .stage = e->move};
+
+	return publish(g, p, &m, traceparent);
+}
+
 /* A request on its way through, with what was found for it. */
 struct passage {
 	struct ingest *g;
@@ -251,6 +261,10 @@ static void refuse_unreadable(const struct passage *t, const char *reason)
 	}
 	p->success =
 		(struct ingest_answer){.status = 400, .detail = "the body can't be understood"};
+	if (t->adapter->tells_reasons) {
+		snprintf(p->reason, sizeof(p->reason), "%s", reason);
+		p->success.detail = p->reason;
+	}
 	dead_letter_init(&l, g->dead_topic, g->topics[MSG_CALL_EVENT], SOURCE, t->account,
 			 t->request, reason);
 	if (!produce(g, p, &l.message))
@@ -260,7 +274,11 @@ static void refuse_unreadable(const struct passage *t, const char *reason)
 	pending_end(g, p);
 }
 
-static void publish_event(const struct passage *t, const struct webhook_event *e)
+static void publish_message(const struct passage *t, const struct webhook_event *e,
+			    enum published (*publish_it)(struct ingest *g, struct pending *p,
+							 const struct webhook_event *e,
+							 const char *traceparent),
+			    const char *counted_as)
 {
 	struct ingest *g = t->g;
 	const char *traceparent = t->request->header(t->request->header_arg, "traceparent");
@@ -276,9 +294,9 @@ static void publish_event(const struct passage *t, const struct webhook_event *e
 		.event_id = p->event_id,
 		.says_success = t->adapter->answers_success,
 	};
-	switch (publish_all(g, p, e, traceparent)) {
+	switch (publish_it(g, p, e, traceparent)) {
 	case PUBLISHED:
-		metric_add(METRIC_WEBHOOK_EVENTS, event_type_text(e->event.type), 1);
+		metric_add(METRIC_WEBHOOK_EVENTS, counted_as, 1);
 		break;
 	case NOT_TAKEN:
 		pending_fail(g, p, "Kafka's queue is full");
@@ -300,7 +318,10 @@ static void read_event(const struct passage *t)
 	e.snapshot = t->snapshot;
 	switch (t->adapter->normalize(t->account, t->request, &e, &error)) {
 	case READING_EVENT:
-		publish_event(t, &e);
+		publish_message(t, &e, publish_all, event_type_text(e.event.type));
+		break;
+	case READING_MOVE:
+		publish_message(t, &e, publish_move, e.move.reason);
 		break;
 	case READING_UNUSED:
 		metric_add(METRIC_WEBHOOK_EVENTS, "unused", 1);

@@ -24,6 +24,7 @@ static void take(struct ingest *g, struct http_exchange *x, const char *provider
 	struct webhook_request r = {
 		.token = token,
 		.job = http_query(x, "job"),
+		.query = http_raw_query(x),
 		.header = header,
 		.header_arg = x,
 		.received_at = clock_wall_ms(clock_system()),

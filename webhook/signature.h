@@ -33,4 +33,22 @@ struct timed_signature {
 bool timed_signature_matches(const struct timed_signature *s, const char *secrets, const void *body,
 			     size_t body_bytes, int64_t now_ms);
 
+/* HMAC-SHA1 in base64 over a text. `signature` may be NULL: then it does not match. */
+bool text_signature_matches(const char *signature, const char *secrets, const void *text,
+			    size_t text_bytes);
+
+/* Standard Webhooks: HMAC-SHA256 in base64 over "<id>.<timestamp>.<body>", with the bytes that
+ * "whsec_" and base64 stand for as key. */
+#define STANDARD_ID_BYTES 129
+struct standard_signature {
+	const char *id;	       /* any may be NULL: then it does not match */
+	const char *timestamp; /* seconds since 1970, within SIGNATURE_WINDOW_MS of now */
+	const char
+		*signatures; /* separated by spaces, each "v1,<base64>"; others are passed over */
+};
+/* Whether one of the secrets is a key at all. `secrets` may be NULL. */
+bool standard_secrets_given(const char *secrets);
+bool standard_signature_matches(const struct standard_signature *s, const char *secrets,
+				const void *body, size_t body_bytes, int64_t now_ms);
+
 #endif

@@ -18,6 +18,9 @@
 #include "common/tbl/bland_word.h"
 #undef BLAND_DISPOSITION_ROW
 #undef BLAND_WORD_ROW
+#define TWILIO_WORD_ROW(how, word, outcome) WORD_ROW("twilio", STATUS, how, word, outcome, 1)
+#include "common/tbl/twilio_word.h"
+#undef TWILIO_WORD_ROW
 #define SAID_WORD_ROW(word, outcome) WORD_ROW("*", SAID, EXACT, word, outcome, 1)
 #include "common/tbl/said_word.h"
 #undef SAID_WORD_ROW

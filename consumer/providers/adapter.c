@@ -18,9 +18,11 @@
 #define BODY_MAX_BYTES (64u << 10)
 #define VARIABLES_MAX_BYTES (32u << 10)
 #define ERROR_TEXTS_BYTES 2048
+#define MASKED_DIGITS_FROM 8
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
-static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter, &bland_adapter};
+static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter, &bland_adapter,
+						 &twilio_adapter};
 
 const struct adapter *const *adapter_table(size_t *ret_n)
 {
@@ -135,6 +137,24 @@ void add_metadata(struct buf *b, const struct dial *d)
 	add_member(b, "lead_id", d->lead_id, false);
 }
 
+bool first_secret(const char *secrets, char *ret_secret, size_t n)
+{
+	size_t length = 0;
+
+	ret_secret[0] = '\0';
+	if (!secrets)
+		return false;
+	secrets += strspn(secrets, ", \t");
+	length = strcspn(secrets, ",");
+	while (length > 0 && (secrets[length - 1] == ' ' || secrets[length - 1] == '\t'))
+		length--;
+	if (length == 0 || length >= n)
+		return false;
+	memcpy(ret_secret, secrets, length);
+	ret_secret[length] = '\0';
+	return true;
+}
+
 bool is_number(const char *text)
 {
 	size_t n = text ? strspn(text, "0123456789") : 0;
@@ -239,14 +259,27 @@ static void add_cut(struct buf *b, const char *text)
 	buf_add(b, text, utf8_prefix(text, strlen(text), b->max_bytes - b->len));
 }
 
+/* Reasons are logged, and some repeat whom they are about. */
+static void mask_numbers(char *text)
+{
+	for (size_t n = 0; *text; text += n > 0 ? n : 1) {
+		n = strspn(text, "0123456789");
+		if (n >= MASKED_DIGITS_FROM)
+			memset(text, '*', n - 2);
+	}
+}
+
 void adapter_error_texts(const json_t *body, char *ret_text, size_t n)
 {
 	const char *text = adapter_error_text(body);
 	struct buf b;
 	size_t i;
 	const json_t *error;
+	int64_t code;
 
 	buf_init_fixed(&b, ret_text, n);
+	if (json_path_int(body, "code", &code))
+		buf_addf(&b, "%lld: ", (long long)code);
 	add_cut(&b, text ? text : "");
 	json_array_foreach (json_path(body, "errors"), i, error) {
 		text = json_path_text(error, json_is_object(error) ? "message" : "");
@@ -255,6 +288,7 @@ void adapter_error_texts(const json_t *body, char *ret_text, size_t n)
 		add_cut(&b, b.len > 0 ? "; " : "");
 		add_cut(&b, text);
 	}
+	mask_numbers(ret_text);
 }
 
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text)

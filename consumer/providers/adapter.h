@@ -115,14 +115,17 @@ void found_call_init(struct found_call *f);
 void found_call_words(struct found_call *f, const struct rule_set *rules, const char *tenant);
 
 enum list_kind {
-	LIST_BY_TIME, /* by window; a full answer may hide rows: the window is halved */
-	LIST_BY_PAGE, /* newest first, page after page until older than the window */
+	LIST_BY_TIME,	/* by window; a full answer may hide rows: the window is halved */
+	LIST_BY_PAGE,	/* newest first, page after page until older than the window */
+	LIST_BY_NUMBER, /* of one number, newest first; a full answer must go back behind the window
+			 */
 };
 
 /* One request to a provider's list. */
 struct list_query {
 	int64_t from_ms, to_ms;
-	int page; /* from 1; LIST_BY_PAGE */
+	int page;	   /* from 1; LIST_BY_PAGE */
+	const char *phone; /* LIST_BY_NUMBER */
 };
 
 /* ---- The descriptor ---- */
@@ -130,6 +133,7 @@ struct list_query {
 struct adapter {
 	const char *provider;
 	const char *const *correlation; /* fields that bring the job id back; NULL-terminated */
+	const char *content_type;	/* of a create's body; NULL: application/json */
 	const struct refusal_rule *refusals;
 	size_t refusals_count;
 	bool fresh_connection; /* each dial: what is lost on a reused one could not be proved absent
@@ -137,10 +141,12 @@ struct adapter {
 	bool absence_is_proof; /* a complete list without the call means that there is none */
 	bool rows_from_end;    /* a row shows only when the call is over */
 	bool rows_need_get;    /* a row lacks the job id, which build_get's answer has */
+	bool rows_lack_id;     /* no row has the job id: a call is told by its number and time */
 	int list_lag_s;	       /* until a row shows */
 	enum list_kind list_kind;
 	int list_page_rows;
 	const char *list_total; /* path of the number of rows there are, if an answer tells it */
+	const char *list_next;	/* path of a text that is there while there are further rows */
 
 	/* Fills `r`; false with the reason: the account's settings don't allow a call. */
 	bool (*build)(const struct account *a, const struct dial *d, struct provider_request *r,
@@ -173,7 +179,8 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 /* The reason in a provider's error body; NULL if it names none. An array of texts gives its first.
  */
 const char *adapter_error_text(const json_t *body);
-/* The same with the texts of the array `errors` behind it; "" if there is none of both. */
+/* The same with the texts of the array `errors` behind it and a number `code` before it ("21211:
+ * "), people's numbers masked; "" if there is none of all. */
 void adapter_error_texts(const json_t *body, char *ret_text, size_t n);
 /* The first rule that fits; NULL if none does. */
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);
@@ -193,6 +200,9 @@ void add_origin(struct buf *b, const char *base_url, const char *path);
  * the first one that is a word, and is false for none. */
 bool found_call_said(struct found_call *f, const struct adapter *ad, const char *text);
 bool found_call_status(struct found_call *f, const struct adapter *ad, const char *text);
+/* While a secret is being replaced there are several, separated by commas: the first one is shown.
+ * False: there is none, or it doesn't fit. `secrets` may be NULL. */
+bool first_secret(const char *secrets, char *ret_secret, size_t n);
 /* Non-empty digits only, at most 18. */
 bool is_number(const char *text);
 /* Copies a text that fits; false (and "") if it doesn't or has control characters. */
@@ -200,6 +210,7 @@ bool copy_text(const char *text, char *ret_text, size_t n);
 
 extern const struct adapter bland_adapter;
 extern const struct adapter omni_adapter;
+extern const struct adapter twilio_adapter;
 extern const struct adapter vapi_adapter;
 
 #endif

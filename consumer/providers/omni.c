@@ -217,6 +217,7 @@ const struct adapter omni_adapter = {
 	.fresh_connection = true,
 	.absence_is_proof = false,
 	.rows_from_end = true,
+	.rows_lack_id = true,
 	.list_lag_s = 120,
 	.list_kind = LIST_BY_PAGE,
 	.list_page_rows = LOG_PAGE_ROWS,

@@ -71,26 +71,6 @@ static void add_url(const struct account *a, struct provider_request *r)
 	add_origin(&r->url, base ? base : "", PATH_CALL);
 }
 
-/* While a secret is being replaced there are several, separated by commas: the first one is shown.
- * False: there is none, or it doesn't fit. */
-static bool first_secret(const char *secrets, char *ret_secret, size_t n)
-{
-	size_t length = 0;
-
-	ret_secret[0] = '\0';
-	if (!secrets)
-		return false;
-	secrets += strspn(secrets, ", \t");
-	length = strcspn(secrets, ",");
-	while (length > 0 && (secrets[length - 1] == ' ' || secrets[length - 1] == '\t'))
-		length--;
-	if (length == 0 || length >= n)
-		return false;
-	memcpy(ret_secret, secrets, length);
-	ret_secret[length] = '\0';
-	return true;
-}
-
 /*
  * A server given with the call takes the place of the assistant's own, its credential included. So
  * ours is sent only if we can say how its requests are to be authenticated.

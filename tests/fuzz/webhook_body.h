@@ -93,6 +93,9 @@ static inline void fuzz_body(const struct webhook_adapter *adapter, const uint8_
 	if (reading == READING_EVENT) {
 		assert(strcmp(first.event.event_id, second.event.event_id) == 0);
 		check_event(codec, &first.event);
+	} else if (reading == READING_MOVE) {
+		check_message(codec,
+			      &(struct msg){.type = MSG_STAGE_TRANSITION, .stage = first.move});
 	}
 	webhook_event_release(&first);
 	webhook_event_release(&second);

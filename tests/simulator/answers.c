@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "common/seal.h"
 
 #define HUGE_MAX_BYTES (256u << 20)
 #define WEBHOOKS_FIRST_MAX_MS 10000 /* an answer that waits for webhooks waits no longer */
@@ -253,10 +254,32 @@ void answers_webhooks_done(struct simulator *s, const struct call *c)
 
 /* ---- Creates ---- */
 
+/* "Basic " and "account:key" in base64. */
+static bool basic_good(const struct http_exchange *x, const char *wanted)
+{
+	const char *given = http_header(x, "Authorization");
+	const char *account = http_param(x, "account");
+	struct buf plain, right;
+
+	buf_init(&plain, 1024);
+	buf_init(&right, 2048);
+	buf_addf(&plain, "%s:%s", account ? account : "", wanted ? wanted : "");
+	buf_adds(&right, "Basic ");
+	base64_encode((const unsigned char *)plain.data, plain.len, &right);
+	bool good = given && strncmp(given, "Basic ", 6) == 0 &&
+		    (!wanted || http_secret_equal(given, right.data));
+	buf_release(&plain);
+	buf_release(&right);
+	return good;
+}
+
 static bool key_good(const struct simulator *s, enum provider p, const struct http_exchange *x)
 {
 	static const char *const bare[] = {"Authorization", NULL};
 	const char *wanted = s->o.keys[p];
+
+	if (provider_ops(p)->basic)
+		return basic_good(x, wanted);
 	const char *given = http_presented_secret(x, provider_ops(p)->bare_key ? bare : NULL);
 
 	return wanted ? http_secret_equal(given, wanted) : given != NULL;
@@ -291,7 +314,8 @@ static bool read_request(struct simulator *s, enum provider p, struct http_excha
 	}
 	buf_init(&error, 500);
 	c->provider = p;
-	c->body = json_parse(bytes, n, SIM_BODY_MAX_BYTES, &error);
+	c->body = provider_ops(p)->parse ? provider_ops(p)->parse(bytes, n, &error)
+					 : json_parse(bytes, n, SIM_BODY_MAX_BYTES, &error);
 	if (!json_is_object(c->body))
 		provider_ops(p)->refuse(x, 400, c->body ? "the body is not an object" : error.data);
 	buf_release(&error);
@@ -316,7 +340,7 @@ void create_handle(struct simulator *s, enum provider p, struct http_exchange *x
 	if (a->dialed) {
 		call = call_create(s, &c, a);
 		assert(call);
-		deliveries_plan(s, call, DELIVERY_RINGING);
+		deliveries_plan(s, call, DELIVERY_INITIATED);
 	}
 	int64_t latency_ms = a->latency_ms >= 0 ? a->latency_ms : s->o.latency_ms;
 	if (latency_ms > 0 || a->hold || a->misbehaviour != MISBEHAVE_NOT ||

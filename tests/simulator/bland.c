@@ -282,14 +282,15 @@ static void write_event(const struct simulator *s, const struct call *c, enum de
 	write_call(c, c->ended_at, out);
 }
 
-static bool address(const struct simulator *s, const struct call *c, const struct buf *body,
-		    struct buf *url, struct buf *headers)
+static bool address(const struct simulator *s, const struct call *c, enum delivery_kind kind,
+		    const struct buf *body, struct buf *url, struct buf *headers)
 {
 	static const char type[] = "Content-Type: application/json";
 	const struct sign_part part = {body->data, body->len};
 	unsigned char digest[SIGN_MAX_BYTES];
 	char hex[2 * SIGN_MAX_BYTES + 1];
 
+	(void)kind;
 	if (c->server_url)
 		buf_adds(url, c->server_url);
 	else

@@ -12,8 +12,10 @@
 
 #define UNKNOWN_JOB "unknown"
 
-static const char *const names[] = {
-	[PROVIDER_OMNI] = "omni", [PROVIDER_VAPI] = "vapi", [PROVIDER_BLAND] = "bland"};
+static const char *const names[] = {[PROVIDER_OMNI] = "omni",
+				    [PROVIDER_VAPI] = "vapi",
+				    [PROVIDER_BLAND] = "bland",
+				    [PROVIDER_TWILIO] = "twilio"};
 
 const char *provider_name(enum provider p)
 {
@@ -35,7 +37,8 @@ const struct provider_ops *provider_ops(enum provider p)
 {
 	static const struct provider_ops *const ops[] = {[PROVIDER_OMNI] = &omni_ops,
 							 [PROVIDER_VAPI] = &vapi_ops,
-							 [PROVIDER_BLAND] = &bland_ops};
+							 [PROVIDER_BLAND] = &bland_ops,
+							 [PROVIDER_TWILIO] = &twilio_ops};
 
 	return ops[p];
 }
@@ -53,6 +56,7 @@ static void call_free(struct call *c)
 	free(c->agent);
 	free(c->from);
 	free(c->server_url);
+	free(c->amd_url);
 	for (char **h = c->server_headers; h && *h; h++)
 		free(*h);
 	free(c->server_headers);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENTS_OF_CALL 4
+#define EVENTS_OF_CALL 6
 #define REPORT_AFTER_MS 50 /* the end, as if there were an analysis to wait for */
 #define EVENT_SPACING_MS 5
 #define SHUFFLED_SPACING_MS 30
@@ -200,10 +200,17 @@ static void try_send(struct delivery *d)
 	buf_init(&url, 4096);
 	buf_init(&body, DELIVERY_BODY_MAX_BYTES);
 	buf_init(&headers, 8192);
-	ops->write_event(s, d->call, d->kind, &body);
+	bool told = true;
+	if (d->kind == DELIVERY_CLASSIFIED) {
+		classifier_write_event(d->call, &body);
+		classifier_address(s, d->call, &body, &url, &headers);
+	} else {
+		ops->write_event(s, d->call, d->kind, &body);
+		told = ops->address(s, d->call, d->kind, &body, &url, &headers);
+	}
 	d->tries++;
-	if (ops->address(s, d->call, &body, &url, &headers) && !body.failed && !url.failed &&
-	    !headers.failed && send_now(d, &url, &body, &headers)) {
+	if (told && !body.failed && !url.failed && !headers.failed &&
+	    send_now(d, &url, &body, &headers)) {
 		d->sending = true;
 		s->stats.webhooks_sent++;
 	} else {
@@ -261,13 +268,17 @@ static void reorder(struct simulator *s, enum webhook_order order, enum delivery
 static int64_t event_time(const struct call *c, enum delivery_kind kind)
 {
 	switch (kind) {
+	case DELIVERY_INITIATED:
+		return c->created_at;
 	case DELIVERY_RINGING:
 		return c->ringing_at;
 	case DELIVERY_IN_PROGRESS:
+	case DELIVERY_AMD:
 		return c->answered_at;
 	case DELIVERY_ENDED:
 		return c->ended_at;
 	case DELIVERY_REPORT:
+	case DELIVERY_CLASSIFIED:
 		break;
 	}
 	return c->ended_at + REPORT_AFTER_MS;
@@ -279,8 +290,14 @@ void deliveries_plan(struct simulator *s, struct call *c, enum delivery_kind fir
 	enum delivery_kind kinds[EVENTS_OF_CALL];
 	size_t n = 0;
 	int64_t at = 0;
+	int64_t classified_at = first <= DELIVERY_IN_PROGRESS ? classifier_time(s, c) : -1;
 
-	if (!s->o.webhooks || a->webhooks_lost)
+	if (!s->o.webhooks)
+		return;
+	/* Of another sender: nothing of the rest holds for it. */
+	for (unsigned copy = 0; classified_at >= 0 && copy <= a->webhook_duplicates; copy++)
+		plan_one(s, c, DELIVERY_CLASSIFIED, classified_at);
+	if (a->webhooks_lost)
 		return;
 	for (enum delivery_kind k = first; k <= DELIVERY_REPORT; k++)
 		if (provider_ops(c->provider)->sends(c, k))

@@ -155,12 +155,13 @@ static void write_event(const struct simulator *s, const struct call *c, enum de
 		 c->outcome->talked ? "Agent: Hello.<br/>User: Hello." : "");
 }
 
-static bool address(const struct simulator *s, const struct call *c, const struct buf *body,
-		    struct buf *url, struct buf *headers)
+static bool address(const struct simulator *s, const struct call *c, enum delivery_kind kind,
+		    const struct buf *body, struct buf *url, struct buf *headers)
 {
 	static const char type[] = "Content-Type: application/json";
 
 	(void)c;
+	(void)kind;
 	(void)body;
 	buf_addf(url, "%s/webhooks/omni/omni/", s->o.webhook_url);
 	buf_add_url(url, s->o.omni_token, strlen(s->o.omni_token));

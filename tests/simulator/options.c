@@ -10,7 +10,7 @@
 
 static const char help[] =
 	"Usage: carillon-simulator [OPTION...]\n"
-	"Speaks like Omni, Vapi and Bland, keeps a ledger of every call, misbehaves as scripted.\n"
+	"Speaks like Omni, Vapi, Bland and Twilio, keeps a ledger of every call, misbehaves as scripted.\n"
 	"\n"
 	"  --listen HOST:PORT      default 127.0.0.1:8089\n"
 	"  --webhook-url URL       origin that gets the calls' events; none: no webhooks\n"
@@ -22,6 +22,8 @@ static const char help[] =
 	"  --vapi-key KEY          the API key expected; default: any\n"
 	"  --bland-secret SECRET   signs Bland's webhooks\n"
 	"  --bland-key KEY         the API key expected; default: any\n"
+	"  --twilio-token TOKEN    the account's: authenticates requests, signs webhooks; default: any\n"
+	"  --classifier-secret S   whsec_ and base64: signs what a classifier says; none: no classifier\n"
 	"  --script FILE           rules of behaviour, as POST /script takes them\n"
 	"  --seed N                of the outcomes; default: another one each time\n"
 	"  --latency-ms N          before each answer; default 0\n"
@@ -41,6 +43,8 @@ enum key {
 	KEY_VAPI_KEY,
 	KEY_BLAND_SECRET,
 	KEY_BLAND_KEY,
+	KEY_TWILIO_TOKEN,
+	KEY_CLASSIFIER_SECRET,
 	KEY_SCRIPT,
 	KEY_SEED,
 	KEY_LATENCY_MS,
@@ -59,6 +63,8 @@ static const struct option rows[] = {
 	{"vapi-key", required_argument, NULL, KEY_VAPI_KEY},
 	{"bland-secret", required_argument, NULL, KEY_BLAND_SECRET},
 	{"bland-key", required_argument, NULL, KEY_BLAND_KEY},
+	{"twilio-token", required_argument, NULL, KEY_TWILIO_TOKEN},
+	{"classifier-secret", required_argument, NULL, KEY_CLASSIFIER_SECRET},
 	{"script", required_argument, NULL, KEY_SCRIPT},
 	{"seed", required_argument, NULL, KEY_SEED},
 	{"latency-ms", required_argument, NULL, KEY_LATENCY_MS},
@@ -123,6 +129,13 @@ static bool take(struct options *o, int key, const char *value)
 	case KEY_BLAND_KEY:
 		o->keys[PROVIDER_BLAND] = value;
 		return true;
+	case KEY_TWILIO_TOKEN:
+		o->keys[PROVIDER_TWILIO] = value;
+		o->twilio_token = value;
+		return true;
+	case KEY_CLASSIFIER_SECRET:
+		o->classifier_secret = value + 6;
+		return strncmp(value, "whsec_", 6) == 0;
 	case KEY_SCRIPT:
 		o->script_file = value;
 		return true;
@@ -146,6 +159,7 @@ int options_parse(struct options *o, int argc, char **argv)
 			      .omni_token = "",
 			      .vapi_secret = "",
 			      .bland_secret = "",
+			      .twilio_token = "",
 			      .webhooks = true,
 			      .seed = -1,
 			      .call_ms = 2000};

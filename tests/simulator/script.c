@@ -7,7 +7,10 @@
  *
  * Actions: latency_ms, call_ms, outcome (a word, or {word: weight}), callback_in_ms; instead of the
  * outcome's own words call_status (Omni), ended_reason (Vapi), disposition and error_message
- * (Bland); status, body, retry_after: that answer and no call, unless "dialed": true;
+ * (Bland), answered_by (Twilio); amd_lost and amd_not_in_end: who answered is not told by a
+ * callback of its own, or with the end; classify {classification, confidence, menu_path, by:
+ * "pending_call_id", "job_id" or "phone", after_ms}: what the classifier says of a Twilio call that
+ * was answered; status, body, retry_after: that answer and no call, unless "dialed": true;
  * dialed_but_5xx; reset_after_body, timeout, garbage (true or "html"), huge, truncate: true or
  * {"dialed": bool}, a call unless said otherwise; reset_before_body; hold (until POST /release);
  * webhook {lost, duplicates, delay_ms, order: "reverse" or "shuffle", before_answer}; list_lag_ms;
@@ -189,6 +192,7 @@ static bool take_one(struct rule *r, const char *key, json_t *value, struct buf 
 		{"ended_reason", NULL, &a->ended_reason},
 		{"disposition", NULL, &a->disposition},
 		{"error_message", NULL, &a->error_message},
+		{"answered_by", NULL, &a->answered_by},
 	};
 
 	for (size_t i = 0; i < sizeof(simple) / sizeof(simple[0]); i++) {
@@ -205,6 +209,14 @@ static bool take_one(struct rule *r, const char *key, json_t *value, struct buf 
 		return take_webhook(a, value, error);
 	if (strcmp(key, "hold") == 0)
 		return take_bool(value, &a->hold);
+	if (strcmp(key, "amd_lost") == 0)
+		return take_bool(value, &a->amd_lost);
+	if (strcmp(key, "amd_not_in_end") == 0)
+		return take_bool(value, &a->amd_not_in_end);
+	if (strcmp(key, "classify") == 0) {
+		a->classify = value;
+		return json_is_object(value);
+	}
 	return take_answer(r, key, value) || take_misbehaviour(a, key, value);
 }
 

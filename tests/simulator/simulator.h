@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The provider simulator: Omni, Vapi and Bland as they look from outside, with a ledger of every
- * call they placed and a script of what goes wrong. The ledger is the ground truth of the fault
- * tests: whatever our side believes, a person was rung as often as it says.
+ * The provider simulator: Omni, Vapi, Bland and Twilio as they look from outside, with a ledger of
+ * every call they placed and a script of what goes wrong. The ledger is the ground truth of the
+ * fault tests: whatever our side believes, a person was rung as often as it says.
  *
  * One loop, one thread, one struct simulator. Modules: script (rules), outcomes (how calls end),
- * calls (the ledger), omni, vapi and bland (their routes and webhooks), answers (what a create gets
- * back, and the ways not to get it), deliveries (webhooks), control (the test's routes).
+ * calls (the ledger), omni, vapi, bland and twilio (their routes and webhooks), classifier, answers
+ * (what a create gets back, and the ways not to get it), deliveries (webhooks), control (the test's
+ * routes).
  */
 #ifndef CARILLON_SIMULATOR_H
 #define CARILLON_SIMULATOR_H
@@ -25,7 +26,7 @@
 
 #define SIM_BODY_MAX_BYTES (1u << 20)
 
-enum provider { PROVIDER_OMNI, PROVIDER_VAPI, PROVIDER_BLAND, PROVIDER_COUNT };
+enum provider { PROVIDER_OMNI, PROVIDER_VAPI, PROVIDER_BLAND, PROVIDER_TWILIO, PROVIDER_COUNT };
 const char *provider_name(enum provider p);
 bool provider_parse(const char *text, enum provider *ret);
 
@@ -37,6 +38,8 @@ struct options {
 	const char *omni_token;
 	const char *vapi_secret;
 	const char *bland_secret;
+	const char *twilio_token;
+	const char *classifier_secret; /* the bytes behind whsec_ in base64; NULL: no classifier */
 	const char *keys[PROVIDER_COUNT]; /* NULL: any */
 	const char *script_file;
 	enum vapi_auth vapi_auth;
@@ -57,7 +60,9 @@ struct outcome {
 	const char *bland_status;
 	const char *bland_answered_by; /* or NULL */
 	const char *bland_tag;	       /* disposition_tag, or NULL */
-	const char *said;	       /* the agent's own word, if there was a conversation */
+	const char *twilio_status;
+	const char *twilio_answered_by; /* or NULL */
+	const char *said;		/* the agent's own word, if there was a conversation */
 	bool talked;
 	bool success;
 };
@@ -104,6 +109,10 @@ struct action {
 	const char *ended_reason; /* Vapi's */
 	const char *disposition;  /* Bland's */
 	const char *error_message;
+	const char *answered_by; /* Twilio's */
+	bool amd_lost;		 /* who answered is not told in a callback of its own */
+	bool amd_not_in_end;	 /* nor with the end */
+	const json_t *classify;	 /* what the classifier says of a Twilio call, or NULL */
 	int64_t callback_in_ms;
 	bool webhooks_lost;
 	unsigned webhook_duplicates;
@@ -144,7 +153,10 @@ struct call {
 	char *server_url; /* Vapi, Bland: where the request wants its events; NULL: where the
 			     assistant or account has it */
 	char **server_headers;
-	bool server_credential; /* authenticate as --vapi-auth says */
+	char *amd_url;		    /* Twilio: where who answered is told, or NULL */
+	unsigned status_events;	    /* Twilio: of these kinds, a bit each */
+	const char *stopped_status; /* Twilio: its state after it was stopped, or NULL */
+	bool server_credential;	    /* authenticate as --vapi-auth says */
 	unsigned retries_max;
 	int64_t retry_base_ms;
 	bool retry_fixed;
@@ -196,7 +208,15 @@ void ledger_clear(struct simulator *s);
 
 /* ---- Webhooks (deliveries.c) ---- */
 
-enum delivery_kind { DELIVERY_RINGING, DELIVERY_IN_PROGRESS, DELIVERY_ENDED, DELIVERY_REPORT };
+enum delivery_kind {
+	DELIVERY_INITIATED,
+	DELIVERY_RINGING,
+	DELIVERY_IN_PROGRESS,
+	DELIVERY_AMD, /* who answered */
+	DELIVERY_ENDED,
+	DELIVERY_REPORT,
+	DELIVERY_CLASSIFIED, /* the classifier's, on a time of its own */
+};
 
 /* Plans the events of a call from that kind on. */
 void deliveries_plan(struct simulator *s, struct call *c, enum delivery_kind first);
@@ -205,11 +225,14 @@ bool deliveries_done(const struct call *c);
 /* Frees what was on its way when the client ended. */
 void deliveries_release(struct simulator *s);
 
-/* ---- Providers (omni.c, vapi.c, bland.c) ---- */
+/* ---- Providers (omni.c, vapi.c, bland.c, twilio.c) ---- */
 
 struct provider_ops {
 	bool row_at_end; /* a row of the list shows only when the call is over */
 	bool bare_key;	 /* Authorization is the key itself; a scheme before it is permitted */
+	bool basic;	 /* Authorization is Basic, of the path's account and the key */
+	/* NULL: JSON. */
+	json_t *(*parse)(const char *bytes, size_t n, struct buf *error);
 	/* False: answered already, with a refusal. */
 	bool (*read_create)(struct simulator *s, struct http_exchange *x, struct create *c);
 	void (*complete)(struct simulator *s, struct call *c, const json_t *body);
@@ -221,13 +244,14 @@ struct provider_ops {
 	void (*write_event)(const struct simulator *s, const struct call *c,
 			    enum delivery_kind kind, struct buf *out);
 	/* Where to, and the headers; false if nobody is to be told. */
-	bool (*address)(const struct simulator *s, const struct call *c, const struct buf *body,
-			struct buf *url, struct buf *headers);
+	bool (*address)(const struct simulator *s, const struct call *c, enum delivery_kind kind,
+			const struct buf *body, struct buf *url, struct buf *headers);
 	void (*refuse)(struct http_exchange *x, unsigned status, const char *text);
 };
 extern const struct provider_ops omni_ops;
 extern const struct provider_ops vapi_ops;
 extern const struct provider_ops bland_ops;
+extern const struct provider_ops twilio_ops;
 const struct provider_ops *provider_ops(enum provider p);
 
 void handle_omni_dispatch(void *arg, struct http_exchange *x);
@@ -240,6 +264,18 @@ void handle_bland_create(void *arg, struct http_exchange *x);
 void handle_bland_list(void *arg, struct http_exchange *x);
 void handle_bland_get(void *arg, struct http_exchange *x);
 void handle_bland_stop(void *arg, struct http_exchange *x);
+void handle_twilio_create(void *arg, struct http_exchange *x);
+void handle_twilio_list(void *arg, struct http_exchange *x);
+void handle_twilio_get(void *arg, struct http_exchange *x);
+void handle_twilio_update(void *arg, struct http_exchange *x);
+
+/* ---- The classifier (classifier.c) ---- */
+
+/* When it speaks of the call, wall clock; -1: never. */
+int64_t classifier_time(const struct simulator *s, const struct call *c);
+void classifier_write_event(const struct call *c, struct buf *out);
+void classifier_address(const struct simulator *s, const struct call *c, const struct buf *body,
+			struct buf *url, struct buf *headers);
 
 /* ---- Answers (answers.c) ---- */
 

@@ -284,7 +284,19 @@ static void write_created(const struct simulator *s, const struct call *c, const
 
 static bool sends(const struct call *c, enum delivery_kind kind)
 {
-	return kind != DELIVERY_IN_PROGRESS || c->answered_at != 0;
+	switch (kind) {
+	case DELIVERY_IN_PROGRESS:
+		return c->answered_at != 0;
+	case DELIVERY_RINGING:
+	case DELIVERY_ENDED:
+	case DELIVERY_REPORT:
+		return true;
+	case DELIVERY_INITIATED:
+	case DELIVERY_AMD:
+	case DELIVERY_CLASSIFIED:
+		break;
+	}
+	return false;
 }
 
 static void write_event(const struct simulator *s, const struct call *c, enum delivery_kind kind,
@@ -355,9 +367,10 @@ static void authenticate(const struct simulator *s, const struct buf *body, stru
 	}
 }
 
-static bool address(const struct simulator *s, const struct call *c, const struct buf *body,
-		    struct buf *url, struct buf *headers)
+static bool address(const struct simulator *s, const struct call *c, enum delivery_kind kind,
+		    const struct buf *body, struct buf *url, struct buf *headers)
 {
+	(void)kind;
 	add_line(headers, "Content-Type", "application/json");
 	if (!c->server_url) {
 		buf_addf(url, "%s/webhooks/vapi/vapi", s->o.webhook_url);

@@ -387,7 +387,7 @@ static void test_vapi_lookups(void **state)
 {
 	struct account a = vapi_account("");
 	struct provider_request r;
-	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1};
+	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1, NULL};
 
 	(void)state;
 	provider_request_init(&r);
@@ -554,7 +554,7 @@ static void test_bland_lookups(void **state)
 {
 	struct account a = account("bland", BLAND_SETTINGS(""));
 	struct provider_request r;
-	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1};
+	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1, NULL};
 
 	(void)state;
 	provider_request_init(&r);

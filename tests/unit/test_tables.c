@@ -40,6 +40,7 @@ ROUND_TRIP(call_status, CALL_STATUS_COUNT)
 ROUND_TRIP(follow_up_status, FOLLOW_UP_STATUS_COUNT)
 ROUND_TRIP(gate, GATE_COUNT)
 ROUND_TRIP(rule_action, RULE_ACTION_COUNT)
+ROUND_TRIP(classification, CLASSIFICATION_COUNT)
 
 static void values_have_the_words_of_the_contract(void **state)
 {
@@ -52,6 +53,7 @@ static void values_have_the_words_of_the_contract(void **state)
 	assert_string_equal(follow_up_status_text(FOLLOW_UP_UNDETERMINED), "undetermined");
 	assert_string_equal(gate_text(GATE_LEAD_WINDOW), "lead_window");
 	assert_string_equal(rule_action_text(RULE_SUPPRESS), "suppress");
+	assert_string_equal(classification_text(CLASSIFICATION_IVR_THEN_HUMAN), "ivr_then_human");
 }
 
 int main(void)
@@ -65,6 +67,7 @@ int main(void)
 		cmocka_unit_test(follow_up_status_words),
 		cmocka_unit_test(gate_words),
 		cmocka_unit_test(rule_action_words),
+		cmocka_unit_test(classification_words),
 		cmocka_unit_test(values_have_the_words_of_the_contract),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
+#include "common/form.h"
 #include "common/rules/words.h"
-#include "webhook/form.h"
 #include "webhook/snapshot.h"
 
 #define ZONE "\"time_zone\":\"America/Los_Angeles\""

@@ -13,7 +13,6 @@
 
 #include "common/json.h"
 #include "webhook/adapter.h"
-#include "webhook/form.h"
 #include "webhook/signature.h"
 #include "webhook/snapshot.h"
 
@@ -113,24 +112,6 @@ static int64_t read_time(const struct body *b, enum field f)
 
 /* ---- Body ---- */
 
-static bool is_json(const struct webhook_request *r)
-{
-	size_t i = 0;
-
-	while (i < r->body_bytes && strchr(" \t\r\n", r->body[i]) && r->body[i])
-		i++;
-	return i < r->body_bytes && (r->body[i] == '{' || r->body[i] == '[');
-}
-
-static const json_t *parse(struct webhook_event *e, const struct webhook_request *r,
-			   struct buf *error)
-{
-	if (is_json(r))
-		return webhook_event_parse(e, r, error);
-	e->json = form_parse(r->body, r->body_bytes, error);
-	return e->json;
-}
-
 /* National digits with the code beside them, or a whole number. */
 static void set_phone(const struct body *b)
 {
@@ -205,7 +186,7 @@ static enum webhook_reading lacks(const struct body *b, enum field f, struct buf
 static enum webhook_reading normalize(const struct account *a, const struct webhook_request *r,
 				      struct webhook_event *ret, struct buf *error)
 {
-	const struct body b = {a, ret, parse(ret, r, error)};
+	const struct body b = {a, ret, webhook_event_parse_form(ret, r, error)};
 	char status[STATUS_BYTES], word[RULES_OUTCOME_BYTES], type[STATUS_BYTES];
 
 	if (!b.json)

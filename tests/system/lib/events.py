@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The providers' callbacks as they send them, for tests that send their own."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -14,6 +15,8 @@ from .stack import SECRETS
 
 VAPI_PATH = "/webhooks/vapi/vapi"
 BLAND_PATH = "/webhooks/bland/bland"
+TWILIO_PATH = "/webhooks/twilio/twilio"
+CLASSIFIER_PATH = "/webhooks/classifier/classifier"
 OMNI_PATH = f"/webhooks/omni/omni/{SECRETS['OMNI_WEBHOOK_TOKEN']}"
 VAPI_HEADERS = {"X-Vapi-Secret": SECRETS["VAPI_WEBHOOK_SECRET"]}
 
@@ -95,6 +98,36 @@ def bland_signature(body: bytes, secret: str = SECRETS["BLAND_WEBHOOK_SECRET"]) 
 def post_bland(webhook: Any, body: dict, client: httpx.Client | None = None) -> httpx.Response:
     raw = json.dumps(body).encode()
     return (client or webhook.http).post(BLAND_PATH, content=raw, headers=bland_signature(raw))
+
+
+def twilio_signature(url: str, fields: list[tuple[str, str]], token: str = SECRETS["TWILIO_AUTH_TOKEN"]) -> dict[str, str]:
+    text = url + "".join(name + value for name, value in sorted(set(fields)))
+    digest = hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()
+    return {"X-Twilio-Signature": base64.b64encode(digest).decode()}
+
+
+def post_twilio(webhook: Any, call_id: str, status: str | None, query: str = "", **more: str) -> httpx.Response:
+    """A status callback, or without a status what else Twilio sends, as the URL with this query was told."""
+    fields = {"AccountSid": "AC00000000000000000000000000000001", "CallSid": call_id} | more
+    if status:
+        fields |= {"CallStatus": status, "CallbackSource": "call-progress-events", "Direction": "outbound-api"}
+    path = TWILIO_PATH + (f"?{query}" if query else "")
+    headers = twilio_signature(webhook.url + path, list(fields.items()))
+    return webhook.http.post(path, data=fields, headers=headers)
+
+
+def standard_headers(body: bytes, message_id: str, secret: str = SECRETS["CLASSIFIER_WEBHOOK_SECRET"],
+                     at: float | None = None) -> dict[str, str]:
+    timestamp = str(int(at or time.time()))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {"webhook-id": message_id, "webhook-timestamp": timestamp,
+            "webhook-signature": "v1," + base64.b64encode(digest).decode()}
+
+
+def post_classified(webhook: Any, message_id: str, **event: Any) -> httpx.Response:
+    raw = json.dumps({"type": "call.classified"} | event).encode()
+    return webhook.http.post(CLASSIFIER_PATH, content=raw, headers=standard_headers(raw, message_id))
 
 
 def post_vapi(webhook: Any, body: dict, client: httpx.Client | None = None) -> httpx.Response:

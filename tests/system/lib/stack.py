@@ -35,6 +35,8 @@ SECRETS = {
     "VAPI_WEBHOOK_SECRET": "vapi-secret-f6e5d4c3b2a1",
     "BLAND_API_KEY": "bland-key-c3d4e5f6a7b8",
     "BLAND_WEBHOOK_SECRET": "bland-secret-8b7a6f5e4d3c",
+    "TWILIO_AUTH_TOKEN": "twilio-token-e5f6a7b8c9d0",
+    "CLASSIFIER_WEBHOOK_SECRET": "whsec_Y2xhc3NpZmllci1zZWNyZXQtMDEyMzQ1Njc4OWFi",
 }
 
 # One area code a hundred numbers: 555-01XX is for fiction everywhere.
@@ -118,6 +120,8 @@ class Stack:
             "--vapi-secret", SECRETS["VAPI_WEBHOOK_SECRET"],
             "--bland-secret", SECRETS["BLAND_WEBHOOK_SECRET"],
             "--bland-key", SECRETS["BLAND_API_KEY"],
+            "--twilio-token", SECRETS["TWILIO_AUTH_TOKEN"],
+            "--classifier-secret", SECRETS["CLASSIFIER_WEBHOOK_SECRET"],
         )
         self.sim = Simulator(simulator)
         self.environment = self._default_environment()
@@ -209,6 +213,10 @@ class Stack:
             "VAPI_PHONE_NUMBER_ID": "c2a9e4b8-61d7-4f03-8e52-93b7d0a4f6c1",
             "BLAND_BASE_URL": self.sim.url,
             "BLAND_PATHWAY_ID": "5a1b9c7e-3d2f-4e60-8b14-6c9f0a7d2e53",
+            "TWILIO_BASE_URL": self.sim.url,
+            "TWILIO_ACCOUNT_SID": "AC00000000000000000000000000000001",
+            "TWILIO_NUMBER": "+12025550100",
+            "TWIML_URL_PRECLASSIFY": "https://instructions.example.test/preclassify",
             "ALLOW_INSECURE_PROVIDERS": "true",
             "FOLLOW_UP_ACCOUNT": "omni",
             "REDIAL_ACCOUNT": "omni",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A form becomes the same JSON object that the provider could have sent, so that an adapter reads
- * both in one way.
+ * both in one way. Where a signature is over its fields, they are taken as they are.
  */
-#include "webhook/form.h"
+#include "common/form.h"
 
 #include <string.h>
 
@@ -16,10 +16,9 @@ static int hex_value(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* False: a broken escape or a NUL, which no text of ours may hold. */
-static bool decode(const char *from, size_t n, struct buf *ret)
+/* Appends. False: a broken escape or a NUL, which no text of ours may hold. */
+static bool append_decoded(const char *from, size_t n, struct buf *ret)
 {
-	buf_clear(ret);
 	for (size_t i = 0; i < n; i++) {
 		char c = from[i] == '+' ? ' ' : from[i];
 		if (c == '%') {
@@ -35,6 +34,12 @@ static bool decode(const char *from, size_t n, struct buf *ret)
 		buf_addc(ret, c);
 	}
 	return !ret->failed;
+}
+
+static bool decode(const char *from, size_t n, struct buf *ret)
+{
+	buf_clear(ret);
+	return append_decoded(from, n, ret);
 }
 
 static json_t *text_of(const struct buf *decoded, struct buf *clean)
@@ -98,4 +103,42 @@ json_t *form_parse(const char *bytes, size_t n, struct buf *error)
 	buf_adds(error, "the body is no form");
 	json_decref(fields);
 	return NULL;
+}
+
+bool form_pairs(const char *bytes, size_t n, struct buf *storage, struct form_pair *ret_pairs,
+		size_t *ret_count)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n;) {
+		const char *end = memchr(bytes + i, '&', n - i);
+		size_t length = end ? (size_t)(end - bytes) - i : n - i;
+		const char *equals = memchr(bytes + i, '=', length);
+		size_t name_bytes = equals ? (size_t)(equals - bytes) - i : length;
+		size_t from = storage->len;
+
+		if (length > 0 && count == FORM_FIELDS_MAX)
+			return false;
+		if (!append_decoded(bytes + i, name_bytes, storage))
+			return false;
+		size_t middle = storage->len;
+		if (equals && !append_decoded(equals + 1, length - name_bytes - 1, storage))
+			return false;
+		if (length > 0)
+			ret_pairs[count++] = (struct form_pair){
+				.name_bytes = middle - from,
+				.value_bytes = storage->len - middle,
+			};
+		i += length + 1;
+	}
+	/* Only now the storage stays where it is. */
+	const char *at = storage->data;
+	for (size_t i = 0; i < count; i++) {
+		struct form_pair *p = &ret_pairs[i];
+		p->name = at;
+		p->value = at + p->name_bytes;
+		at = p->value + p->value_bytes;
+	}
+	*ret_count = count;
+	return true;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies of application/x-www-form-urlencoded. */
-#ifndef CARILLON_WEBHOOK_FORM_H
-#define CARILLON_WEBHOOK_FORM_H
+#ifndef CARILLON_FORM_H
+#define CARILLON_FORM_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -16,5 +17,17 @@
  * at all. Free with json_decref().
  */
 json_t *form_parse(const char *bytes, size_t n, struct buf *error);
+
+struct form_pair {
+	const char *name, *value; /* not terminated */
+	size_t name_bytes, value_bytes;
+};
+
+/*
+ * All fields in their order with the bytes that were meant, which live in `storage` (bounded by
+ * `n`), at most FORM_FIELDS_MAX. False: broken as above, or without memory (`storage` has failed).
+ */
+bool form_pairs(const char *bytes, size_t n, struct buf *storage, struct form_pair *ret_pairs,
+		size_t *ret_count);
 
 #endif
