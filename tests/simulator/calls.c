@@ -194,8 +194,7 @@ struct call *call_create(struct simulator *s, const struct create *create, const
 	HASH_ADD_STR(l->by_id, id, c);
 	s->stats.dials++;
 	/* A dial that is not in the books would be worse than none. */
-	if (!add_to_job(l, c, create->job_id) || !count_phone(l, c->phone) ||
-	    !count_agent(s, c))
+	if (!add_to_job(l, c, create->job_id) || !count_phone(l, c->phone) || !count_agent(s, c))
 		abort();
 	return c;
 }

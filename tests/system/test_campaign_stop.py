@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stopping campaigns under load, fifty times: the provider's ledger says when the last call began, and that nobody is left out."""
+
+import re
+import time
+from datetime import datetime
+
+from lib.stack import SECRETS
+
+CAMPAIGNS, ROUNDS = 5, 10
+CONTACTS = 260  # each; more than are called before the last stop
+PACE = 20  # calls a second of each campaign
+PROMISE_S = 1.0
+
+
+def at(call):
+    return datetime.fromisoformat(call["at"]).timestamp()
+
+
+def api(stack, method, path, body=None):
+    answer = stack.producer.http.request(method, f"/api{path}", json=body, timeout=60, headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]})
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def stop(stack, its, by_switch):
+    """The time at which the answer was here."""
+    if by_switch:
+        assert api(stack, "POST", "/scheduler/stop", {"campaign": its, "reason": "fire drill"})["changed"]
+    else:
+        assert api(stack, "POST", f"/campaigns/{its}/stop")["isActive"] is False
+    return time.time()
+
+
+def measured(process):
+    """How many stops of lanes a consumer has measured, and those within a second and a half."""
+    page = process.http.get("/metrics").text
+    found = dict(re.findall(r'carillon_stop_to_last_post_seconds_(count|bucket)\{[^}]*scope="lane"(?:,le="1")?\} (\S+)', page))
+    return int(float(found.get("count", 0))), int(float(found.get("bucket", 0)))
+
+
+def test_the_last_call_begins_within_a_second_of_a_stop_and_a_start_goes_on_with_the_rest(stack):
+    stack.sim.script([{"action": {"latency_ms": 30, "call_ms": 60, "outcome": "SALE"}}])
+    stack.start("producer", "producer", "consumer", "consumer", "webhook", KAFKA_SESSION_TIMEOUT_MS=30000)
+    phones = {}
+    for n in range(CAMPAIGNS):
+        its = api(stack, "POST", "/campaigns", {"name": f"Campaign {n}", "account": "vapi", "maxConcurrent": 0, "maxPerRun": 0,
+                                                "callsPerSecond": PACE, "useLeadWindow": False})["id"]
+        phones[its] = [stack.phone() for _ in range(CONTACTS)]
+        api(stack, "POST", f"/campaigns/{its}/contacts", [{"phone": phone} for phone in phones[its]])
+    whose = {phone: its for its, its_phones in phones.items() for phone in its_phones}
+    late, stops = [], 0
+
+    def made():
+        count = dict.fromkeys(phones, 0)
+        for phone, calls in stack.ledger()["phones"].items():
+            count[whose[phone]] += calls
+        return count
+
+    for turn in range(ROUNDS):
+        before = made()
+        assert max(before.values()) < CONTACTS - PACE, "nearly all were called: no load to stop"
+        stack.wait_until(lambda before=before: all(n >= before[its] + 5 for its, n in made().items()), 30, "calls of every campaign")
+        answered = {its: stop(stack, its, (turn + its) % 2 == 0) for its in phones}
+        stops += len(answered)
+        time.sleep(PROMISE_S + 0.5)
+        quiet = stack.ledger()["total"]
+        last = {}
+        for call in stack.sim.calls():
+            last[whose[call["phone"]]] = at(call)
+        late += [last[its] - answered[its] for its in phones]
+        state = api(stack, "GET", "/scheduler")
+        assert {one["campaign"] for one in state["campaigns"]} == set(phones) and state["campaigns_stopped"] == CAMPAIGNS
+        stack.wait_count(0, "follow_ups", "status in ('pending', 'queued', 'dialing')")
+        assert stack.ledger()["total"] == quiet, "a call came out of Kafka after the stop"
+        for its in phones:
+            api(stack, "POST", "/scheduler/start", {"campaign": its})
+
+    late.sort()
+    print(f"{stops} stops; the last call began after the answer by (ms): " + " ".join(f"{1000 * s:.0f}" for s in late))
+    assert stops == 50 and late[-1] <= PROMISE_S, "the worst of fifty"
+    stack.wait_until(lambda: sum(made().values()) == CAMPAIGNS * CONTACTS, 60, "the rest")
+    stack.wait_count(0, "follow_ups", "status <> 'completed'")
+    assert stack.ledger()["phones"] == dict.fromkeys(whose, 1), "nobody twice, nobody left out"
+    for process in (stack.consumer, stack.process("consumer2")):
+        count, within = measured(process)
+        assert count == within == stops, "each consumer measures each stop"
