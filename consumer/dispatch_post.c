@@ -144,6 +144,8 @@ static bool may_send(void *arg)
 	else
 		j->held_by = stop_feed_holds(d->o.stop_feed, j->tenant, j->lane_id, j->account,
 					     j->phone);
+	if (!j->held_by)
+		stop_feed_posted(d->o.stop_feed, j->tenant, j->lane_id);
 	return !j->held_by;
 }
 

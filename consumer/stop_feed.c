@@ -2,6 +2,10 @@
 /*
  * A small set of keys, replaced by each read. It is nearly always empty, so asking it costs a few
  * look-ups in an empty table; if it is ever too large to keep, everything counts as stopped.
+ *
+ * How long a stop was dialed past is known as soon as it is read: from then on its scope has no
+ * POST. Its time is the database's, so what is compared is its age when the read was asked for,
+ * with when this process last began a POST of that scope.
  */
 #include "consumer/stop_feed.h"
 
@@ -11,12 +15,15 @@
 #include <uthash.h>
 
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/tables.h"
 #include "consumer_sql.h"
 
 #define POLL_S 0.5
 #define STOPS_MAX 100000
 #define KEY_BYTES 128
+#define POSTS_MAX 16384	  /* scopes; those posted to longest ago are forgotten */
+#define MEASURED_MS 60000 /* an older stop is no news */
 #define LEASE_SLACK_S 300 /* clocks, and transactions that commit late */
 
 /* What a row of stop_feed.sql stops, and the gate it stands for. */
@@ -31,6 +38,14 @@ static const struct kind {
 struct stop {
 	char key[KEY_BYTES];
 	const struct kind *kind;
+	int64_t at_ms; /* the database's clock; -1: not told */
+	UT_hash_handle hh;
+};
+
+/* When the last POST of a scope began. */
+struct post {
+	char key[KEY_BYTES];
+	int64_t at_ms; /* boot clock */
 	UT_hash_handle hh;
 };
 
@@ -46,6 +61,7 @@ struct stop_feed {
 	int64_t asked_at_ms; /* boot clock, when the read under way was sent */
 	int64_t read_at_ms;  /* the same of the last successful one */
 	struct stop *stops;
+	struct post *posts; /* in the order of their times */
 };
 
 static void make_key(char ret_key[KEY_BYTES], const char *what, const char *tenant, const char *key)
@@ -53,17 +69,56 @@ static void make_key(char ret_key[KEY_BYTES], const char *what, const char *tena
 	snprintf(ret_key, KEY_BYTES, "%s/%s/%s", what, tenant, key);
 }
 
-static void forget(struct stop_feed *f)
+static void forget(struct stop **stops)
 {
 	struct stop *s, *next;
 
 	/* The analyzer can't follow uthash's list. NOLINTBEGIN(clang-analyzer-unix.Malloc) */
-	HASH_ITER (hh, f->stops, s, next) {
-		HASH_DEL(f->stops, s);
+	HASH_ITER (hh, *stops, s, next) {
+		HASH_DEL(*stops, s);
 		free(s);
 	}
 	/* NOLINTEND(clang-analyzer-unix.Malloc) */
-	f->overflow = false;
+}
+
+/* ---- From a stop to the last POST ---- */
+
+static void note_post(struct stop_feed *f, const char *what, const char *tenant, const char *key)
+{
+	char text[KEY_BYTES];
+	struct post *p = NULL;
+
+	make_key(text, what, tenant, key);
+	HASH_FIND_STR(f->posts, text, p);
+	if (!p && HASH_COUNT(f->posts) >= POSTS_MAX)
+		p = f->posts;
+	if (p)
+		HASH_DEL(f->posts, p);
+	else
+		p = calloc(1, sizeof(*p));
+	if (!p)
+		return;
+	memcpy(p->key, text, sizeof(p->key));
+	p->at_ms = clock_boot_ms(f->clock);
+	HASH_ADD_STR(f->posts, key, p);
+}
+
+void stop_feed_posted(struct stop_feed *f, const char *tenant, const char *lane_id)
+{
+	note_post(f, "all", "", "");
+	note_post(f, "tenant", tenant, "");
+	note_post(f, "lane", "", lane_id);
+}
+
+/* `age_ms` at the time of the question or later: what comes out is never too small. */
+static void measure(struct stop_feed *f, const struct stop *s, int64_t asked_at_ms, int64_t age_ms)
+{
+	struct post *p = NULL;
+
+	HASH_FIND_STR(f->posts, s->key, p);
+	int64_t past_ms = p ? p->at_ms - (asked_at_ms - age_ms) : 0;
+	metric_observe(METRIC_STOP_TO_LAST_POST, s->kind->what,
+		       past_ms > 0 ? (double)past_ms / 1000.0 : 0.);
 }
 
 static const struct kind *kind_of(const char *what)
@@ -75,34 +130,58 @@ static const struct kind *kind_of(const char *what)
 	return NULL;
 }
 
-static void add_stop(struct stop_feed *f, const char *what, const char *tenant, const char *key)
+/* NULL if it is not kept. */
+static struct stop *add_stop(struct stop_feed *f, const char *what, const char *tenant,
+			     const char *key)
 {
 	struct stop *s = HASH_COUNT(f->stops) < STOPS_MAX ? calloc(1, sizeof(*s)) : NULL;
 	struct stop *other = NULL;
 
 	if (!s) {
 		f->overflow = true;
-		return;
+		return NULL;
 	}
 	make_key(s->key, what, tenant, key);
 	s->kind = kind_of(what);
 	HASH_FIND_STR(f->stops, s->key, other);
 	if (other || !s->kind) {
 		free(s);
-		return;
+		return NULL;
 	}
 	HASH_ADD_STR(f->stops, key, s);
+	return s;
+}
+
+static bool is_news(const struct stop_feed *f, const struct stop *before, const struct stop *s,
+		    int64_t age_ms)
+{
+	struct stop *same = NULL;
+
+	if (!f->known || s->at_ms < 0 || age_ms > MEASURED_MS)
+		return false;
+	HASH_FIND_STR(before, s->key, same);
+	return !same || same->at_ms != s->at_ms;
 }
 
 void stop_feed_take(struct stop_feed *f, int64_t asked_at_ms, const PGresult *rows)
 {
 	int what = pg_col(rows, "what"), tenant = pg_col(rows, "tenant"), key = pg_col(rows, "key");
+	int at = pg_col(rows, "at_ms"), age = pg_col(rows, "age_ms");
 	bool was_full = f->overflow;
+	struct stop *before = f->stops;
 
-	forget(f);
-	for (int i = 0; i < PQntuples(rows); i++)
-		add_stop(f, pg_text(rows, i, what), pg_text(rows, i, tenant),
-			 pg_text(rows, i, key));
+	f->stops = NULL;
+	f->overflow = false;
+	for (int i = 0; i < PQntuples(rows); i++) {
+		struct stop *s = add_stop(f, pg_text(rows, i, what), pg_text(rows, i, tenant),
+					  pg_text(rows, i, key));
+		if (!s)
+			continue;
+		s->at_ms = pg_text(rows, i, at) ? pg_int(rows, i, at) : -1;
+		if (is_news(f, before, s, s->at_ms >= 0 ? pg_int(rows, i, age) : 0))
+			measure(f, s, asked_at_ms, pg_int(rows, i, age));
+	}
+	forget(&before);
 	if (f->overflow && !was_full)
 		log_error("stop_feed.too_many", LOG_INT("rows", PQntuples(rows)));
 	f->read_at_ms = asked_at_ms;
@@ -164,8 +243,16 @@ void stop_feed_free(struct stop_feed *f)
 {
 	if (!f)
 		return;
+	struct post *p, *next;
+
 	ev_timer_stop(f->loop, &f->timer);
-	forget(f);
+	forget(&f->stops);
+	/* The analyzer can't follow uthash's list. NOLINTBEGIN(clang-analyzer-unix.Malloc) */
+	HASH_ITER (hh, f->posts, p, next) {
+		HASH_DEL(f->posts, p);
+		free(p);
+	}
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 	free(f);
 }
 

@@ -4,6 +4,10 @@
  * or an account stopped, a number suppressed. Read on each notification and twice a second; a POST
  * whose last successful read is older than a second does not start. So no body starts later than a
  * second after such a commit.
+ *
+ * Each process measures how much later its last one began (carillon_stop_to_last_post_seconds):
+ * once for each stop of everything, a tenant or a lane that it learns of within a minute; 0 if it
+ * POSTed nothing of that scope since the stop.
  */
 #ifndef CARILLON_CONSUMER_STOP_FEED_H
 #define CARILLON_CONSUMER_STOP_FEED_H
@@ -34,6 +38,9 @@ bool stop_feed_is_fresh(const struct stop_feed *f);
  * none does. */
 const char *stop_feed_holds(const struct stop_feed *f, const char *tenant, const char *lane_id,
 			    const char *account, const char *phone);
+
+/* The first byte of a POST leaves now. */
+void stop_feed_posted(struct stop_feed *f, const char *tenant, const char *lane_id);
 
 /* The callback of a read, for tests. */
 void stop_feed_take(struct stop_feed *f, int64_t asked_at_ms, const PGresult *rows);

@@ -107,6 +107,12 @@ static bool campaigns_switched(struct sweeper *s, const PGresult *res)
 	return pg_int(res, 0, pg_col(res, "switched")) > 0;
 }
 
+static bool campaigns_rescheduled(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "rescheduled")) > 0;
+}
+
 static bool records_removed(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
@@ -202,6 +208,7 @@ static const struct {
 } chores[] = {
 	{PRODUCER_FORGET_CLAIMS, limit_only, claims_forgotten},
 	{PRODUCER_SWITCH_CAMPAIGNS, limit_only, campaigns_switched},
+	{PRODUCER_RESCHEDULE_CAMPAIGNS, limit_only, campaigns_rescheduled},
 	{PRODUCER_REPUBLISH, may_republish, republish},
 	{PRODUCER_PACING, always, compare_pacing},
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},

@@ -3,7 +3,8 @@
  * What puts things right, every SWEEP_INTERVAL_S: jobs whose publication was never confirmed or
  * whose lease is over are published again; claims with nothing left to tell are removed; events
  * that never found their call become orphans; held follow-ups are looked at again when a window, a
- * zone or a cap changed; and the backlog is measured.
+ * zone or a cap changed; campaigns' calls follow their switches and hours; and the backlog is
+ * measured.
  *
  * It has a connection of its own, so that long statements never hold up the scheduler.
  */

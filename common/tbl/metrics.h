@@ -31,4 +31,4 @@ METRIC_ROW(HTTP_REQUESTS, "http_requests", COUNTER, "status", "HTTP requests ans
 METRIC_ROW(PG_UP, "postgres_up", GAUGE, NULL, "1 while PostgreSQL is connected")
 METRIC_ROW(PG_RETRIES, "postgres_retries", COUNTER, NULL, "batches repeated after a transient database error")
 METRIC_ROW(KAFKA_READY, "kafka_ready", GAUGE, NULL, "1 while Kafka is connected")
-METRIC_ROW(STOP_TO_LAST_POST, "stop_to_last_post", HISTOGRAM, NULL, "time from a stop to the last POST it could not prevent")
+METRIC_ROW(STOP_TO_LAST_POST, "stop_to_last_post", HISTOGRAM, "scope", "time from a stop (all, tenant or lane) to the first byte of the last POST it could not prevent")

@@ -65,6 +65,7 @@ CREATE TABLE lanes (
 	cap_24h         integer CHECK (cap_24h > 0),    -- dials a number in 24 hours, over all lanes
 	cap_7d          integer CHECK (cap_7d > 0),
 	priority        smallint NOT NULL DEFAULT 0,
+	stopped_at      timestamptz,                    -- when it was last made inactive; null while it is active, and before it ever was
 	tokens          double precision NOT NULL DEFAULT 0,     -- the rate's bucket, at tokens_at
 	tokens_at       timestamptz NOT NULL DEFAULT now(),
 	next_at         timestamptz NOT NULL DEFAULT '-infinity',  -- not served before; early is harmless, late is not
@@ -74,6 +75,8 @@ CREATE TABLE lanes (
 	CHECK ((window_start IS NULL) = (window_end IS NULL)),
 	CHECK (window_start IS NULL AND days IS NULL OR time_zone IS NOT NULL)
 ) WITH (fillfactor = 50);
+
+CREATE INDEX lanes_stopped ON lanes (stopped_at) WHERE stopped_at IS NOT NULL;
 
 -- ---- Whom: leads ------------------------------------------------------------------------------------------------
 
@@ -175,13 +178,17 @@ CREATE TABLE campaigns (
 	schedule_days   smallint[] CHECK (schedule_days <@ '{1,2,3,4,5,6,7}'),   -- ISO; the lane's days while they bind
 	retry_attempts  integer NOT NULL DEFAULT 3 CHECK (retry_attempts BETWEEN 1 AND 100),
 	changing        boolean NOT NULL DEFAULT false, -- started or stopped: its scheduled calls follow, a batch at a time,
-	changed_up_to   bigint NOT NULL DEFAULT 0,      -- and these have
+	changed_up_to   bigint NOT NULL DEFAULT 0,      -- and these have;
+	change_at       timestamptz NOT NULL DEFAULT '-infinity',   -- not before: what a dispatcher holds may come back
+	rescheduling    boolean NOT NULL DEFAULT false, -- its hours or rules have changed: so do the times of its scheduled calls,
+	rescheduled_up_to bigint NOT NULL DEFAULT 0,    -- of contacts by lead, a batch at a time
 	deleted_at      timestamptz,
 	created_at      timestamptz NOT NULL DEFAULT now(),
 	updated_at      timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX campaigns_tenant ON campaigns (tenant_id, id) WHERE deleted_at IS NULL;
-CREATE INDEX campaigns_changing ON campaigns (id) WHERE changing;
+CREATE INDEX campaigns_changing ON campaigns (change_at) WHERE changing;
+CREATE INDEX campaigns_rescheduling ON campaigns (id) WHERE rescheduling;
 
 CREATE TABLE campaign_contacts (
 	id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -160,6 +160,7 @@ CREATE TRIGGER accounts_changed AFTER INSERT OR DELETE OR UPDATE OF active, sett
 CREATE FUNCTION lanes_reopen() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	NEW.next_at := '-infinity';
+	NEW.stopped_at := CASE WHEN NEW.active THEN NULL WHEN OLD.active THEN clock_timestamp() ELSE NEW.stopped_at END;
 	PERFORM pg_notify('carillon_settings', '');
 	PERFORM pg_notify('carillon_due', '');
 	RETURN NEW;

@@ -106,23 +106,37 @@ END $$;
 
 -- ---- The stop switch ----------------------------------------------------------------------------------------------------
 
--- Why it is as it is: the note of the last decision, if that was the one that stands.
+-- What is stopped, and why: the note of the last decision, if that was the one that stands. Of campaigns, those stopped last.
 CREATE FUNCTION scheduler_state() RETURNS jsonb LANGUAGE sql STABLE AS $$
 	SELECT jsonb_build_object('stopped', s.stopped, 'since', CASE WHEN s.stopped THEN carillon.iso_utc(s.updated_at) END,
 		'reason', CASE WHEN s.stopped THEN (SELECT CASE t.to_state WHEN 'stopped' THEN t.note END FROM carillon.transitions t
 			WHERE t.entity = 'scheduler' AND t.entity_id = 'all' ORDER BY t.id DESC LIMIT 1) END,
 		'tenants', (SELECT coalesce(jsonb_agg(jsonb_build_object('tenant', n.id, 'stopped', n.stopped_at IS NOT NULL,
-				'since', carillon.iso_utc(n.stopped_at), 'reason', n.stop_reason) ORDER BY n.id), '[]') FROM carillon.tenants n))
+				'since', carillon.iso_utc(n.stopped_at), 'reason', n.stop_reason) ORDER BY n.id), '[]') FROM carillon.tenants n),
+		'campaigns', (SELECT coalesce(jsonb_agg(jsonb_build_object('campaign', c.id, 'name', c.name, 'tenant', c.tenant_id,
+				'since', carillon.iso_utc(c.stopped_at), 'reason', (SELECT CASE t.to_state WHEN 'stopped' THEN t.note END FROM carillon.transitions t
+					WHERE t.entity = 'campaign' AND t.entity_id = c.id::text ORDER BY t.id DESC LIMIT 1)) ORDER BY c.stopped_at DESC, c.id), '[]')
+			FROM (SELECT k.id, k.name, k.tenant_id, n.stopped_at FROM carillon.lanes n JOIN carillon.campaigns k ON k.lane_id = n.id
+				WHERE n.stopped_at IS NOT NULL AND k.deleted_at IS NULL ORDER BY n.stopped_at DESC LIMIT 100) c),
+		'campaigns_stopped', (SELECT count(*) FROM carillon.lanes n JOIN carillon.campaigns k ON k.lane_id = n.id
+			WHERE n.stopped_at IS NOT NULL AND k.deleted_at IS NULL),
+		'lanes', (SELECT coalesce(jsonb_agg(jsonb_build_object('lane', n.id, 'name', n.name, 'tenant', n.tenant_id,
+				'since', carillon.iso_utc(n.stopped_at)) ORDER BY n.id), '[]')
+			FROM carillon.lanes n WHERE n.stopped_at IS NOT NULL AND NOT EXISTS (SELECT FROM carillon.campaigns k WHERE k.lane_id = n.id)))
 	FROM (SELECT coalesce((SELECT value = 'true' FROM carillon.settings WHERE key = 'stopped'), false) AS stopped,
 		(SELECT updated_at FROM carillon.settings WHERE key = 'stopped') AS updated_at) s
 $$;
 
--- Stops or starts everything, or one tenant. Triggers tell all processes. What stands already stays as it is, its time and
--- reason too. A start has what the stop held looked at now.
-CREATE FUNCTION scheduler_switch(stops boolean, the_tenant text, the_reason text) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Stops or starts everything, a tenant, or a campaign, whose own switch that is. Triggers tell all processes. What stands already
+-- stays as it is, its time and reason too. A start has what the stop held looked at now.
+CREATE FUNCTION scheduler_switch(stops boolean, the_tenant text, the_campaign bigint, the_reason text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
 	changed boolean;
 BEGIN
+	IF the_campaign IS NOT NULL THEN
+		changed := coalesce(carillon.campaign_turn(the_campaign, NOT stops, the_reason), false);
+		RETURN jsonb_build_object('changed', changed) || carillon.scheduler_state();
+	END IF;
 	the_tenant := coalesce(the_tenant, carillon.bound_tenant());   -- a tenant stops itself, not everybody
 	IF the_tenant IS NULL THEN
 		INSERT INTO carillon.settings AS s (key, value) VALUES ('stopped', to_jsonb(stops))

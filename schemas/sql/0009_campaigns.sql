@@ -53,40 +53,81 @@ CREATE TRIGGER campaign_call_ended AFTER UPDATE OF outcome ON calls FOR EACH ROW
 -- Starting or stopping a campaign is its lane's switch, in force at once; its scheduled calls follow, a batch at a time.
 CREATE FUNCTION campaign_switched() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	UPDATE carillon.campaigns SET changing = true, changed_up_to = 0, updated_at = now() WHERE lane_id = NEW.id;
+	UPDATE carillon.campaigns SET changing = true, changed_up_to = 0, change_at = '-infinity', updated_at = now() WHERE lane_id = NEW.id;
 	RETURN NULL;
 END $$;
 CREATE TRIGGER campaign_switched AFTER UPDATE OF active ON lanes FOR EACH ROW
 	WHEN (OLD.active <> NEW.active) EXECUTE FUNCTION campaign_switched();
 
--- The next batch of a campaign that was started or stopped. Answers how many follow-ups it looked at.
+-- Starts or stops a campaign. Answers whether that changed anything; null: there is none. PL/pgSQL, because each of its statements
+-- sees what was committed while the former waited.
+CREATE FUNCTION campaign_turn(the_id bigint, starts boolean, the_reason text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+	WHERE k.id = the_id AND k.deleted_at IS NULL FOR NO KEY UPDATE OF k, n;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	UPDATE carillon.lanes n SET active = starts FROM carillon.campaigns k WHERE k.id = the_id AND n.id = k.lane_id AND n.active <> starts;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, note, actor)
+	VALUES ('campaign', the_id::text, CASE WHEN starts THEN 'stopped' ELSE 'active' END, CASE WHEN starts THEN 'active' ELSE 'stopped' END,
+		CASE WHEN starts THEN 'start' ELSE 'stop' END, the_reason, 'operator');
+	RETURN true;
+END $$;
+
+-- The next batch of a campaign that was started or stopped. Answers how many follow-ups it looked at. A stop is through only when a
+-- dispatcher holds none of its calls any more, for one that it has not sent comes back to wait: such are found by their next look.
 CREATE FUNCTION campaign_switch(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	WITH campaign AS MATERIALIZED (
 		SELECT k.id, k.lane_id, k.changed_up_to, n.active AND k.deleted_at IS NULL AS active
 		FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
-		WHERE k.changing ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k, n SKIP LOCKED
+		WHERE k.changing AND k.change_at <= now() ORDER BY k.change_at LIMIT 1 FOR NO KEY UPDATE OF k, n SKIP LOCKED
 	), batch AS MATERIALIZED (
-		SELECT f.id, f.status, f.reason, k.active FROM campaign k CROSS JOIN LATERAL (
-			SELECT id, status, reason FROM carillon.follow_ups
+		SELECT f.id, k.active FROM campaign k CROSS JOIN LATERAL (
+			SELECT id FROM carillon.follow_ups
 			WHERE source = 'campaign' AND lane_id = k.lane_id AND id > k.changed_up_to ORDER BY id LIMIT most) f
+	), come_back AS MATERIALIZED (
+		SELECT f.id FROM campaign k CROSS JOIN (VALUES (0), (1), (2)) p (priority) CROSS JOIN LATERAL (
+			SELECT id FROM carillon.follow_ups WHERE lane_id = k.lane_id AND priority = p.priority AND next_look_at IS NOT NULL LIMIT most) f
+		WHERE NOT k.active AND NOT EXISTS (SELECT FROM batch)
 	), stopped AS (
 		UPDATE carillon.follow_ups SET status = 'cancelled', reason = 'campaign_stopped', gate = NULL, next_look_at = NULL, lease_until = NULL
-		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE NOT active)) AND status IN ('pending', 'queued')
+		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE NOT active UNION ALL SELECT id FROM come_back))
+		AND source = 'campaign' AND status IN ('pending', 'queued')
 	), resumed AS (
 		UPDATE carillon.follow_ups SET status = 'pending', reason = NULL, job_id = NULL, claim_id = NULL, next_look_at = greatest(due_at, now())
 		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE active)) AND status = 'cancelled' AND reason = 'campaign_stopped'
+	), state AS MATERIALIZED (
+		SELECT k.id, (SELECT count(*) FROM batch) AS looked, (SELECT max(id) FROM batch) AS up_to, (SELECT count(*) FROM come_back) AS back,
+			EXISTS (SELECT FROM carillon.live v WHERE v.lane_id = k.lane_id AND v.state IN ('dialing', 'unknown')) AS held
+		FROM campaign k
 	), noted AS (
-		UPDATE carillon.campaigns k SET changing = (SELECT count(*) FROM batch) >= most,
-			changed_up_to = coalesce((SELECT max(id) FROM batch), 0)
-		FROM campaign c WHERE k.id = c.id
+		UPDATE carillon.campaigns k SET changing = s.looked > 0 OR NOT c.active AND (s.back > 0 OR s.held),
+			changed_up_to = coalesce(s.up_to, k.changed_up_to),
+			change_at = CASE WHEN s.looked > 0 THEN k.change_at ELSE now() + interval '1 second' END
+		FROM state s JOIN campaign c USING (id) WHERE k.id = s.id
 	)
-	SELECT CASE WHEN EXISTS (SELECT FROM campaign) THEN greatest((SELECT count(*) FROM batch), 1) ELSE 0 END
+	SELECT coalesce((SELECT greatest(looked + back, 1) FROM state), 0)
 $$;
+
+-- Whose times are to be looked at: those of campaigns whose hours, days, zone, frequency or attempts have changed.
+CREATE FUNCTION campaign_hours_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE lane_id = NEW.id AND deleted_at IS NULL;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_hours_changed AFTER UPDATE OF window_start, window_end, days, time_zone ON lanes FOR EACH ROW
+	WHEN ((OLD.window_start, OLD.window_end, OLD.days, OLD.time_zone) IS DISTINCT FROM (NEW.window_start, NEW.window_end, NEW.days, NEW.time_zone))
+	EXECUTE FUNCTION campaign_hours_changed();
 
 -- What a campaign may do is looked at again with other rules.
 CREATE FUNCTION campaign_look_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;   -- first, as a claim locks
+	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE id = NEW.id;
 	UPDATE carillon.follow_ups SET next_look_at = greatest(due_at, now())
 	WHERE source = 'campaign' AND lane_id = NEW.lane_id AND status = 'pending' AND gate = 'frequency';
 	PERFORM pg_notify('carillon_due', '');
@@ -94,6 +135,62 @@ BEGIN
 END $$;
 CREATE TRIGGER campaign_look_again AFTER UPDATE OF frequency, retry_attempts ON campaigns FOR EACH ROW
 	WHEN (OLD.frequency <> NEW.frequency OR OLD.retry_attempts <> NEW.retry_attempts) EXECUTE FUNCTION campaign_look_again();
+
+-- A day that is, or is no more, a holiday moves openings: of all lanes of its tenant.
+CREATE FUNCTION holidays_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.lanes SET next_at = '-infinity' WHERE tenant_id IN (SELECT tenant_id FROM changed) AND next_at > now();
+	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0
+	WHERE tenant_id IN (SELECT tenant_id FROM changed) AND deleted_at IS NULL;
+	PERFORM pg_notify('carillon_due', '');
+	RETURN NULL;
+END $$;
+CREATE TRIGGER holidays_added AFTER INSERT ON holidays REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION holidays_changed();
+CREATE TRIGGER holidays_removed AFTER DELETE ON holidays REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION holidays_changed();
+
+-- The next contacts of a campaign whose hours or rules have changed: a scheduled call that waits for its time gets the one it would
+-- be given now, and contacts that were done with get another call if they are to have one by now. Answers how many were looked at.
+CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+	WITH campaign AS MATERIALIZED (
+		SELECT k.*, coalesce(n.time_zone, 'UTC') AS zone FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+		WHERE k.rescheduling ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k SKIP LOCKED
+	), contact AS MATERIALIZED (
+		SELECT c.id, c.lead_id, c.scheduled, c.schedule_at FROM campaign k CROSS JOIN LATERAL (
+			SELECT * FROM carillon.campaign_contacts o WHERE o.campaign_id = k.id AND o.lead_id > k.rescheduled_up_to ORDER BY o.lead_id LIMIT most) c
+	), latest AS MATERIALIZED (   -- the last scheduled call of each, and what came of all
+		SELECT c.id, f.id AS follow_up_id, f.status, f.reason, f.due_at, d.dials, d.succeeded, d.action, greatest(now(),
+			CASE WHEN d.callback_at < now() + interval '90 days' THEN d.callback_at END,
+			carillon.next_cycle(k.frequency, d.dialed_at AT TIME ZONE k.zone) AT TIME ZONE k.zone) AS wanted_at,
+			d.ended
+		FROM campaign k CROSS JOIN contact c
+		JOIN carillon.follow_ups f ON f.source = 'campaign' AND f.source_id = c.id::text AND f.occurrence = c.scheduled::text
+		JOIN carillon.leads l ON l.id = c.lead_id
+		CROSS JOIN LATERAL (SELECT count(*) AS dials, bool_or(carillon.call_succeeded(o.tenant_id, o.outcome, o.success, o.callback_at)) AS succeeded,
+				bool_and(o.outcome IS NOT NULL) AS ended, max(coalesce(o.posted_at, o.claimed_at)) AS dialed_at,
+				(array_agg(o.callback_at ORDER BY o.claimed_at DESC))[1] AS callback_at,
+				carillon.outcome_action(k.tenant_id, (array_agg(o.outcome ORDER BY o.claimed_at DESC))[1]) AS action
+			FROM carillon.calls o WHERE o.phone = l.phone_e164 AND o.tenant_id = k.tenant_id AND o.lane_id = k.lane_id
+			AND o.status NOT IN ('rejected', 'not_dialed')) d
+		WHERE c.schedule_at IS NULL
+	), opening AS MATERIALIZED (   -- once for those of the same time
+		SELECT w.wanted_at, coalesce(carillon.next_opening(w.wanted_at, k.lane_id, '{}', NULL, NULL), w.wanted_at) AS at
+		FROM campaign k CROSS JOIN (SELECT DISTINCT wanted_at FROM latest WHERE status IN ('pending', 'cancelled')) w
+	), moved AS (
+		UPDATE carillon.follow_ups f SET due_at = o.at FROM latest t JOIN opening o USING (wanted_at)
+		WHERE f.id = t.follow_up_id AND t.due_at > now() AND t.due_at <> o.at
+		AND (f.status = 'pending' OR f.status = 'cancelled' AND f.reason = 'campaign_stopped')
+	), taken_up AS (
+		UPDATE carillon.campaign_contacts c SET schedule_at = t.wanted_at FROM latest t CROSS JOIN campaign k
+		WHERE c.id = t.id AND c.schedule_at IS NULL AND k.deleted_at IS NULL
+		AND (t.status = 'completed' AND t.ended OR t.status = 'skipped' AND t.reason = 'retry_limit')
+		AND CASE k.frequency WHEN 'none' THEN t.dials < k.retry_attempts AND t.succeeded IS NOT TRUE ELSE t.action <> 'suppress' END
+	), noted AS (
+		UPDATE carillon.campaigns k SET rescheduling = (SELECT count(*) FROM contact) >= most,
+			rescheduled_up_to = coalesce((SELECT max(lead_id) FROM contact), 0)
+		FROM campaign c WHERE k.id = c.id
+	)
+	SELECT CASE WHEN EXISTS (SELECT FROM campaign) THEN greatest((SELECT count(*) FROM contact), 1) ELSE 0 END
+$$;
 
 -- ---- The API ---------------------------------------------------------------------------------------------------------
 

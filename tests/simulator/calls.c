@@ -125,6 +125,58 @@ static bool append(struct ledger *l, struct call *c)
 	return true;
 }
 
+/* The calls of the agent that are not over; the others are forgotten. */
+static size_t live_calls(const struct simulator *s, struct agent *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		if (!call_ended(s, a->live[i]))
+			a->live[n++] = a->live[i];
+	}
+	a->count = n;
+	return n;
+}
+
+static struct agent *agent_of(struct ledger *l, const char *name)
+{
+	struct agent *a;
+
+	HASH_FIND_STR(l->agents, name, a);
+	if (a)
+		return a;
+	a = calloc(1, sizeof(*a));
+	if (a)
+		a->name = strdup(name);
+	if (!a || !a->name) {
+		free(a);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, l->agents, a->name, strlen(a->name), a);
+	return a;
+}
+
+static bool count_agent(struct simulator *s, struct call *c)
+{
+	struct agent *a = agent_of(&s->ledger, c->agent ? c->agent : "");
+
+	if (!a)
+		return false;
+	size_t n = live_calls(s, a);
+	if (n == a->room) {
+		size_t room = a->room ? a->room * 2 : 16;
+		struct call **live = realloc(a->live, room * sizeof(struct call *));
+		if (!live)
+			return false;
+		a->live = live;
+		a->room = room;
+	}
+	a->live[a->count++] = c;
+	if (a->count > a->most)
+		a->most = a->count;
+	return true;
+}
+
 struct call *call_create(struct simulator *s, const struct create *create, const struct action *a)
 {
 	struct ledger *l = &s->ledger;
@@ -146,7 +198,7 @@ struct call *call_create(struct simulator *s, const struct create *create, const
 	HASH_ADD_STR(l->by_id, id, c);
 	s->stats.dials++;
 	/* A dial that is not in the books would be worse than none. */
-	if (!add_to_job(l, c, create->job_id) || !count_phone(l, c->phone))
+	if (!add_to_job(l, c, create->job_id) || !count_phone(l, c->phone) || !count_agent(s, c))
 		abort();
 	return c;
 }
@@ -222,16 +274,29 @@ void ledger_write(const struct simulator *s, struct buf *out)
 	buf_addf(out, "},\"total\":%zu}", l->count);
 }
 
+void agents_write(const struct simulator *s, struct buf *out)
+{
+	buf_addc(out, '{');
+	for (struct agent *a = s->ledger.agents; a; a = a->hh.next) {
+		buf_adds(out, a == s->ledger.agents ? "" : ",");
+		buf_add_json_string(out, a->name, strlen(a->name));
+		buf_addf(out, ":{\"live\":%zu,\"max_live\":%zu}", live_calls(s, a), a->most);
+	}
+	buf_addc(out, '}');
+}
+
 void ledger_clear(struct simulator *s)
 {
 	struct ledger *l = &s->ledger;
 	struct job *j = l->jobs;
 	struct phone *p = l->phones;
+	struct agent *a = l->agents;
 
 	/* Clearing a table leaves the order of its items linked. */
 	HASH_CLEAR(hh, l->by_id);
 	HASH_CLEAR(hh, l->jobs);
 	HASH_CLEAR(hh, l->phones);
+	HASH_CLEAR(hh, l->agents);
 	while (j) {
 		struct job *next = j->hh.next;
 		free(j->id);
@@ -242,6 +307,13 @@ void ledger_clear(struct simulator *s)
 		struct phone *next = p->hh.next;
 		free(p);
 		p = next;
+	}
+	while (a) {
+		struct agent *next = a->hh.next;
+		free(a->name);
+		free(a->live);
+		free(a);
+		a = next;
 	}
 	for (size_t i = 0; i < l->count; i++) {
 		deliveries_cancel(s, l->calls[i]);

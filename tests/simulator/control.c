@@ -12,6 +12,7 @@
 
 #define SCRIPT_MAX_BYTES (1u << 20)
 #define LEDGER_MAX_BYTES (1u << 30)
+#define STATS_MAX_BYTES (1u << 20)
 #define REQUESTS_SHOWN 20
 
 static void respond_fault(struct http_exchange *x, unsigned status, const char *text)
@@ -105,9 +106,11 @@ void handle_stats(void *arg, struct http_exchange *x)
 	};
 	struct buf b;
 
-	buf_init(&b, 2000);
+	buf_init(&b, STATS_MAX_BYTES);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		buf_addf(&b, "%c\"%s\":%lu", i == 0 ? '{' : ',', rows[i].name, rows[i].n);
+	buf_adds(&b, ",\"agents\":");
+	agents_write(s, &b);
 	buf_addc(&b, '}');
 	respond_json(x, 200, &b);
 	buf_release(&b);

@@ -175,12 +175,22 @@ struct phone {
 	UT_hash_handle hh;
 };
 
+/* What calls under way at once an agent or assistant had. */
+struct agent {
+	char *name;
+	struct call **live; /* some of them may be over */
+	size_t count, room;
+	size_t most;
+	UT_hash_handle hh;
+};
+
 struct ledger {
 	struct call **calls; /* in order of creation */
 	size_t count, room;
 	struct call *by_id;
 	struct job *jobs;
 	struct phone *phones;
+	struct agent *agents;
 	int64_t next_number;
 };
 
@@ -204,6 +214,8 @@ bool phone_usable(const char *text);
 /* Shows in the provider's list. */
 bool call_listed(const struct simulator *s, const struct call *c);
 void ledger_write(const struct simulator *s, struct buf *out);
+/* {AGENT: {"live", "max_live"}} */
+void agents_write(const struct simulator *s, struct buf *out);
 void ledger_clear(struct simulator *s);
 
 /* ---- Webhooks (deliveries.c) ---- */

@@ -18,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(75);
+SELECT plan(80);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -206,10 +206,22 @@ FROM (VALUES
 	('UPDATE accounts SET active = false WHERE name = ''fx-two''', '{account fx-two}', 'an account'),
 	('UPDATE lanes SET active = false WHERE id = ' || :dialing, ARRAY['lane ' || :dialing], 'a lane with a claimed call'),
 	('UPDATE lanes SET active = false WHERE id = ' || :waiting, ARRAY['lane ' || :waiting], 'a lane with a job that may be claimed just now'),
-	('UPDATE lanes SET active = false WHERE id = ' || :idle, '{}', 'not a lane with nothing to dial'),
+	('UPDATE lanes SET active = false WHERE id = ' || :idle, ARRAY['lane ' || :idle], 'a lane that stopped lately'),
+	('UPDATE lanes SET active = false WHERE id = ' || :idle || '; UPDATE lanes SET stopped_at = now() - interval ''61 seconds'' WHERE id = ' || :idle,
+		'{}', 'not a lane with nothing to dial'),
 	('INSERT INTO suppressions (tenant_id, phone) VALUES (''fx'', ''+12125550199'')', '{phone fx +12125550199}', 'a number'),
 	('INSERT INTO suppressions (tenant_id, phone, created_at) VALUES (''fx'', ''+12125550199'', now() - interval ''3 minutes'')', '{}',
 		'not one that every claim still unsent has seen')) v (change, expected, what);
+
+UPDATE lanes SET active = false WHERE id = :dialing;
+UPDATE lanes SET stopped_at = now() - interval '1.5 seconds' WHERE id = :dialing;
+CREATE TEMP TABLE fed AS EXECUTE stop_feed(120);
+SELECT is(at_ms, to_ms(now() - interval '1.5 seconds'), 'it tells when the lane stopped') FROM fed WHERE what = 'lane';
+SELECT ok(age_ms BETWEEN 1500 AND 60000, 'and how long ago that was when it was read') FROM fed WHERE what = 'lane';
+UPDATE lanes SET max_concurrent = 7 WHERE id = :dialing;
+SELECT is(stopped_at, now() - interval '1.5 seconds', 'which stays while it is not active') FROM lanes WHERE id = :dialing;
+UPDATE lanes SET active = true WHERE id = :dialing;
+SELECT is(stopped_at, NULL, 'and is forgotten with its start') FROM lanes WHERE id = :dialing;
 
 -- ---- What the reconciler takes -------------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/inbox_resolve.sql
 \ir lib/prepare.psql
-SELECT plan(56);
+SELECT plan(68);
 
 SELECT fx.lane('one') AS lane \gset
 
@@ -191,6 +191,26 @@ SELECT is(fx.closed(:lane, now()), 'stopped', 'which closes its lanes');
 SELECT is(fx.ask('scheduler_switch(''stop'', ''{"tenant": "fx", "reason": "y"}'')', 'changed'), '200 false', 'once');
 SELECT is(fx.ask('scheduler_switch(''start'', ''{"tenant": "fx"}'')', 'changed'), '200 true', 'and started');
 SELECT is(next_look_at, now(), 'what it held is looked at now') FROM follow_ups WHERE id = :held;
+
+SELECT fx.lane('a campaign') AS its_lane \gset
+INSERT INTO campaigns (tenant_id, lane_id, name) VALUES ('fx', :its_lane, 'A campaign') RETURNING id AS campaign \gset
+SELECT is(fx.ask(format('scheduler_switch(%L, %L)', word, given), 'changed'), expected, what)
+FROM (VALUES
+	('stop', format('{"campaign": %s, "reason": "noise"}', :campaign), '200 true', 'a campaign is stopped'),
+	('stop', format('{"campaign": "%s", "tenant": "fx"}', :campaign), '200 false', 'once'),
+	('stop', format('{"campaign": %s, "tenant": "other"}', :campaign), '404 no such campaign', 'not as another tenant''s'),
+	('stop', '{"campaign": 0}', '404 no such campaign', 'nor one that is not there'),
+	('stop', '{"campaign": "one"}', '422 campaign: the id of a campaign', 'an id is a number')) v (word, given, expected, what);
+SELECT is(fx.closed(:its_lane, now()), 'lane', 'its lane is closed');
+SELECT is(c - 'since', jsonb_build_object('campaign', :campaign, 'name', 'A campaign', 'tenant', 'fx', 'reason', 'noise'), 'it is shown with the reason')
+FROM jsonb_path_query(scheduler_state(), '$.campaigns[*]') c;
+SELECT is(scheduler_state() -> 'campaigns_stopped', '1', 'and counted');
+UPDATE lanes SET active = false WHERE id = :lane;
+SELECT is(jsonb_path_query_array(scheduler_state(), '$.lanes[*].lane'), jsonb_build_array(:lane), 'so is a lane that is no campaign''s');
+SELECT is(fx.ask(format('scheduler_switch(''start'', ''{"campaign": %s}'')', :campaign), 'changed'), '200 true', 'and started again');
+SELECT is(scheduler_state() -> 'campaigns', '[]', 'then nothing is shown');
+SELECT results_eq(format('SELECT to_state, reason, note FROM transitions WHERE entity = ''campaign'' AND entity_id = ''%s'' ORDER BY id', :campaign),
+	$$VALUES ('stopped', 'stop', 'noise'), ('active', 'start', NULL)$$, 'both are kept');
 
 SELECT * FROM finish();
 ROLLBACK;

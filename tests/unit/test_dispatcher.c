@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/metrics.h"
 #include "consumer/dispatch_jobs.h"
 #include "consumer/kafka_group.h"
 #include "consumer/stop_feed.h"
@@ -228,20 +229,26 @@ static int free_feed(void **state)
 
 struct stop_row {
 	const char *what, *tenant, *key;
+	const char *at_ms, *age_ms;
 };
 
 /* Answered now to a read that was asked so long ago. */
 static void read_rows_late(struct feed *t, const struct stop_row *rows, int n, int64_t late_ms)
 {
-	PGresAttDesc columns[3] = {
-		{.name = (char *)"what"}, {.name = (char *)"tenant"}, {.name = (char *)"key"}};
+	PGresAttDesc columns[] = {{.name = (char *)"what"},
+				  {.name = (char *)"tenant"},
+				  {.name = (char *)"key"},
+				  {.name = (char *)"at_ms"},
+				  {.name = (char *)"age_ms"}};
 	PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
 
-	assert_true(PQsetResultAttrs(res, 3, columns));
+	assert_true(PQsetResultAttrs(res, 5, columns));
 	for (int i = 0; i < n; i++) {
-		const char *texts[] = {rows[i].what, rows[i].tenant, rows[i].key};
-		for (int c = 0; c < 3; c++)
-			assert_true(PQsetvalue(res, i, c, (char *)texts[c], (int)strlen(texts[c])));
+		const char *texts[] = {rows[i].what, rows[i].tenant, rows[i].key, rows[i].at_ms,
+				       rows[i].age_ms};
+		for (int c = 0; c < 5; c++)
+			assert_true(PQsetvalue(res, i, c, (char *)texts[c],
+					       texts[c] ? (int)strlen(texts[c]) : -1));
 	}
 	stop_feed_take(t->f, t->now_ms - late_ms, res);
 	PQclear(res);
@@ -298,16 +305,16 @@ static void test_each_stop(void **state)
 		struct stop_row row;
 		const char *gate;
 	} rows[] = {
-		{{"all", "", ""}, "stopped"},
-		{{"tenant", "acme", ""}, "stopped"},
-		{{"tenant", "other", ""}, NULL},
-		{{"lane", "", "7"}, "lane"},
-		{{"lane", "", "77"}, NULL},
-		{{"account", "", "vapi"}, "credentials"},
-		{{"account", "", "omni"}, NULL},
-		{{"phone", "acme", "+12025550101"}, "suppressed"},
-		{{"phone", "other", "+12025550101"}, NULL},
-		{{"phone", "acme", "+12025550102"}, NULL},
+		{{"all", "", "", NULL, NULL}, "stopped"},
+		{{"tenant", "acme", "", NULL, NULL}, "stopped"},
+		{{"tenant", "other", "", NULL, NULL}, NULL},
+		{{"lane", "", "7", NULL, NULL}, "lane"},
+		{{"lane", "", "77", NULL, NULL}, NULL},
+		{{"account", "", "vapi", NULL, NULL}, "credentials"},
+		{{"account", "", "omni", NULL, NULL}, NULL},
+		{{"phone", "acme", "+12025550101", NULL, NULL}, "suppressed"},
+		{{"phone", "other", "+12025550101", NULL, NULL}, NULL},
+		{{"phone", "acme", "+12025550102", NULL, NULL}, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -317,6 +324,55 @@ static void test_each_stop(void **state)
 	/* A read replaces the one before. */
 	read_rows(t, NULL, 0);
 	assert_held(t, NULL);
+}
+
+static void assert_measured(const char *scope, int times, const char *sum)
+{
+	char text[8192], line[128];
+	struct buf out;
+
+	assert_int_equal((int)metric_value(METRIC_STOP_TO_LAST_POST, scope), times);
+	buf_init_fixed(&out, text, sizeof(text));
+	metrics_print("consumer", &out);
+	snprintf(line, sizeof(line), "_seconds_sum{process=\"consumer\",scope=\"%s\"} %s\n", scope,
+		 sum);
+	if (!strstr(text, line))
+		fail_msg("no %s in %s", line, text);
+}
+
+static void test_how_long_a_stop_is_dialed_past(void **state)
+{
+	struct feed *t = *state;
+	const struct stop_row first = {"lane", "", "7", "5000", "100"};
+	const struct stop_row again = {"lane", "", "7", "9000", "50"};
+	const struct stop_row others[] = {
+		{"all", "", "", "5000", "500"},		{"tenant", "acme", "", "5000", "401"},
+		{"tenant", "other", "", "5000", "900"}, {"lane", "", "8", "5000", "60001"},
+		{"account", "", "vapi", NULL, NULL},
+	};
+
+	metrics_reset();
+	/* What was stopped before this process knew anything is not its own. */
+	read_rows(t, &first, 1);
+	assert_int_equal((int)metric_value(METRIC_STOP_TO_LAST_POST, "lane"), 0);
+	read_rows(t, NULL, 0);
+	stop_feed_posted(t->f, "acme", "7");
+	stop_feed_posted(t->f, "acme", "8");
+	t->now_ms += 400;
+	/* The stop came after the last POST; later reads tell the same stop. */
+	read_rows(t, &first, 1);
+	read_rows(t, &first, 1);
+	assert_measured("lane", 1, "0");
+	/* Its age is that of the question. */
+	t->now_ms += 1;
+	stop_feed_posted(t->f, "acme", "7");
+	t->now_ms += 20;
+	read_rows_late(t, &again, 1, 10);
+	assert_measured("lane", 2, "0.04");
+	read_rows(t, others, 5);
+	assert_measured("all", 1, "0.48");
+	assert_measured("tenant", 2, "0.381");
+	assert_measured("lane", 2, "0.04");
 }
 
 /* ---- Names ---- */
@@ -366,6 +422,7 @@ int main(void)
 		FEED_TEST(test_feed_must_be_fresh),
 		FEED_TEST(test_feed_is_as_old_as_its_question),
 		FEED_TEST(test_each_stop),
+		FEED_TEST(test_how_long_a_stop_is_dialed_past),
 		cmocka_unit_test(test_group),
 	};
 

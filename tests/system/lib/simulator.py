@@ -17,6 +17,7 @@ class Simulator:
         return self.process.http.get("/ledger").raise_for_status().json()
 
     def stats(self) -> dict[str, Any]:
+        """Counters, and {agents: {AGENT: {live, max_live}}}: the calls that an agent or assistant has and had at once."""
         return self.process.http.get("/stats").raise_for_status().json()
 
     def script(self, rules: Any) -> None:
