@@ -107,6 +107,17 @@ static bool campaigns_switched(struct sweeper *s, const PGresult *res)
 	return pg_int(res, 0, pg_col(res, "switched")) > 0;
 }
 
+static bool unstuck(struct sweeper *s, const PGresult *res)
+{
+	int64_t asked = pg_int(res, 0, pg_col(res, "asked"));
+	int64_t moved = pg_int(res, 0, pg_col(res, "moved"));
+
+	(void)s;
+	if (asked + moved > 0)
+		log_warn("workflow.stuck", LOG_INT("asked", asked), LOG_INT("moved", moved));
+	return asked + moved >= BATCH_ROWS;
+}
+
 static bool records_removed(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
@@ -202,6 +213,7 @@ static const struct {
 } chores[] = {
 	{PRODUCER_FORGET_CLAIMS, limit_only, claims_forgotten},
 	{PRODUCER_SWITCH_CAMPAIGNS, limit_only, campaigns_switched},
+	{PRODUCER_WORKFLOW_SWEEP, limit_only, unstuck},
 	{PRODUCER_REPUBLISH, may_republish, republish},
 	{PRODUCER_PACING, always, compare_pacing},
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},
