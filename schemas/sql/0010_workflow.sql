@@ -407,7 +407,7 @@ BEGIN
 	END IF;
 	PERFORM set_config('carillon.actor', 'classifier', true), set_config('carillon.event_id', the_event, true);
 	IF sure THEN
-		classification := carillon.classification_put(the_tenant, e164, the_type, least(greatest(confidence, 0), 1), detail -> 'menu_path', by_whom, c.job_id);
+		classification := carillon.classification_put(the_tenant, e164, the_type, least(greatest(confidence, 0), 1), nullif(detail -> 'menu_path', 'null'), by_whom, c.job_id);
 	END IF;
 	members := carillon.workflow_members(the_follow_up, '{classifying}');
 	UPDATE carillon.pending_calls p SET workflow_metadata = p.workflow_metadata || jsonb_strip_nulls(jsonb_build_object(
