@@ -349,6 +349,18 @@ static bool check_fields(const struct config_row *row, const char *text, int64_t
 	return seen != 0 || refuse(row, text, error, "is an empty mapping; set field=key");
 }
 
+/* Plain digits: what strtod() takes besides, PostgreSQL may not. */
+static bool check_fraction(const struct config_row *row, const char *text, int64_t *ret_num,
+			   struct buf *error)
+{
+	bool plain = isdigit((unsigned char)text[0]) && text[strspn(text, ".0123456789")] == '\0' &&
+		     strchr(text, '.') == strrchr(text, '.') && text[strlen(text) - 1] != '.';
+
+	(void)ret_num;
+	return (plain && strtod(text, NULL) <= 1) ||
+	       refuse(row, text, error, "is no fraction; set a number from 0 to 1, such as 0.6");
+}
+
 /* PostgreSQL knows which zones there are; here it only has to look like one. */
 static bool check_zone(const struct config_row *row, const char *text, int64_t *ret_num,
 		       struct buf *error)
@@ -416,6 +428,7 @@ static check_fn *const checks[CONFIG_TYPE_COUNT] = {
 	[CONFIG_TYPE_WHSEC] = check_whsec,	 [CONFIG_TYPE_WORD] = check_word,
 	[CONFIG_TYPE_ENUM] = check_enum,	 [CONFIG_TYPE_LIST] = check_list,
 	[CONFIG_TYPE_FIELDS] = check_fields,	 [CONFIG_TYPE_ZONE] = check_zone,
+	[CONFIG_TYPE_FRACTION] = check_fraction,
 };
 
 bool config_check(const struct config_row *row, const char *text, int64_t *ret_num,

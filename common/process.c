@@ -13,6 +13,7 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/workflow.h"
 
 #define ERRORS_MAX_BYTES 65536
 #define METRICS_MAX_BYTES (4 << 20)
@@ -25,6 +26,7 @@ enum option {
 	OPTION_CHECK,
 	OPTION_PRINT,
 	OPTION_MIGRATE,
+	OPTION_WORKFLOW,
 	OPTION_COUNT
 };
 
@@ -41,6 +43,8 @@ static const struct {
 			  "print the configuration in effect, secrets masked, and exit"},
 	[OPTION_MIGRATE] = {"--migrate", CONFIG_PRODUCER,
 			    "bring the database's schema up to date and exit"},
+	[OPTION_WORKFLOW] = {"--print-workflow=mermaid", CONFIG_PRODUCER,
+			     "print the diagram of the workflow's states and exit"},
 };
 
 static void print_help(const struct process *p)
@@ -48,7 +52,7 @@ static void print_help(const struct process *p)
 	printf("Usage: carillon-%s [option]\n\n", p->name);
 	for (unsigned i = 0; i < OPTION_COUNT; i++) {
 		if (options[i].processes & p->kind)
-			printf("  %-18s %s\n", options[i].name, options[i].doc);
+			printf("  %-24s %s\n", options[i].name, options[i].doc);
 	}
 	printf("\nExit codes: 0 done, 1 failed while running, 2 wrong configuration or usage.\n\n");
 	char program[32];
@@ -117,6 +121,10 @@ bool process_init(struct process *p, const char *name, enum config_process kind,
 	}
 	if (given[OPTION_HELP]) {
 		print_help(p);
+		return false;
+	}
+	if (given[OPTION_WORKFLOW]) {
+		workflow_print_mermaid(stdout);
 		return false;
 	}
 	if (given[OPTION_VERSION]) {

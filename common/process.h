@@ -3,7 +3,8 @@
  * What the three main.c have in common: options, configuration, loop, the standing routes and a
  * clean stop.
  *
- *   --help --version --check-config --print-config (and --migrate, producer only)
+ *   --help --version --check-config --print-config (and, of the
+ *   producer alone, --migrate and --print-workflow=mermaid)
  *
  * Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage.
  */

@@ -248,6 +248,9 @@ static bool send_batch(struct recorder *r)
 					       b->revisits || b->probe ? "t" : "f"});
 		add_stmt(r, CONSUMER_EVENTS_APPLY, 1, (const char *const[]){longest_s});
 		add_stmt(r, CONSUMER_REDIAL_APPLY, 0, NULL);
+		add_stmt(r, CONSUMER_WORKFLOW_APPLY, 3,
+			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
+					       b->revisits || b->probe ? "t" : "f"});
 		add_stmt(r, CONSUMER_STAGE_APPLY, 2,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID]});
 	}

@@ -24,6 +24,7 @@ static const struct {
 	[SEED_LEADS] = {"lead", PRODUCER_SEED_LEADS, "looked"},
 	[SEED_REDIAL] = {"redial", PRODUCER_SEED_REDIAL, "seeded"},
 	[SEED_CAMPAIGNS] = {"campaign", PRODUCER_SEED_CAMPAIGNS, "looked"},
+	[SEED_WORKFLOW] = {"workflow", PRODUCER_SEED_WORKFLOW, "looked"},
 };
 
 void gate_counts_add(struct gate_counts *c, const PGresult *rows)
@@ -71,6 +72,14 @@ void gate_counts_measure(const struct gate_counts *c)
 
 /* ---- Seeding ---- */
 
+/* A step that failed was undone, and is recorded. */
+static void log_workflow_error(const char *error)
+{
+	if (error)
+		log_error("seed.failed", LOG_STR("source", sources[SEED_WORKFLOW].name),
+			  LOG_STR("error", error));
+}
+
 static void on_seeded(void *arg, const struct pg_batch_result *r)
 {
 	const struct pass_seed *seed = arg;
@@ -82,6 +91,8 @@ static void on_seeded(void *arg, const struct pg_batch_result *r)
 			  LOG_STR("error", r->error.message));
 	if (r->error.status != PG_OK && r->error.status != PG_NOT_DURABLE)
 		return;
+	if (seed->source == SEED_WORKFLOW)
+		log_workflow_error(pg_text(r->res[0], 0, pg_col(r->res[0], "error")));
 	int64_t seeded = pg_int(r->res[0], 0, pg_col(r->res[0], "seeded"));
 	int64_t looked = pg_int(r->res[0], 0, pg_col(r->res[0], sources[seed->source].looked));
 	metric_add(METRIC_SEEDED, sources[seed->source].name, (double)seeded);

@@ -18,7 +18,7 @@
 #include "common/pg.h"
 #include "common/tables.h"
 
-enum seed_source { SEED_LEADS, SEED_REDIAL, SEED_CAMPAIGNS, SEED_SOURCE_COUNT };
+enum seed_source { SEED_LEADS, SEED_REDIAL, SEED_CAMPAIGNS, SEED_WORKFLOW, SEED_SOURCE_COUNT };
 
 /* Follow-ups that a statement looked at and did not give out, by gate. */
 struct gate_counts {

@@ -391,7 +391,8 @@ static void start_own_pass(struct scheduler *s, size_t limit)
 	start_pass(s, &(struct pass_scope){
 			      .seed = {[SEED_LEADS] = !s->external,
 				       [SEED_REDIAL] = true,
-				       [SEED_CAMPAIGNS] = true},
+				       [SEED_CAMPAIGNS] = true,
+				       [SEED_WORKFLOW] = true},
 			      .follow_ups = !s->external,
 			      .only_follow_ups = false,
 			      .limit = limit,

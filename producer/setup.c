@@ -28,11 +28,12 @@ static const struct {
 } lane_accounts[] = {
 	{"follow_ups", CONFIG_KEY_FOLLOW_UP_ACCOUNT},
 	{"redial", CONFIG_KEY_REDIAL_ACCOUNT},
+	{"workflow", CONFIG_KEY_TASK_ACCOUNT},
 };
 #define LANE_ACCOUNTS (sizeof(lane_accounts) / sizeof(lane_accounts[0]))
 
 /* Statements of the batch, in order. */
-enum step { STEP_ACCOUNTS, STEP_LANES, STEP_SETTINGS, STEP_REDIAL };
+enum step { STEP_ACCOUNTS, STEP_LANES, STEP_SETTINGS, STEP_REDIAL, STEP_WORKFLOW };
 
 struct setup {
 	const struct config *cfg;
@@ -122,20 +123,31 @@ static void add_accounts(struct pg *pg, const struct account_set *accounts)
 		buf_release(&b[i]);
 }
 
+/* The first of these that has its secret; NULL if none has. */
+static const char *first_with(const struct account_set *accounts, const char *secret,
+			      const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct account *a = account_by_name(accounts, names[i]);
+		if (a && account_setting(a, secret))
+			return names[i];
+	}
+	return NULL;
+}
+
 const char *setup_lane_account(const struct config *cfg, const struct account_set *accounts,
 			       enum config_key key)
 {
 	static const char *const dialers[] = {"omni", "vapi", "bland"};
+	static const char *const tasks[] = {"vapi", "omni", "bland"}; /* Vapi evaluates success */
+	static const char *const classifiers[] = {"twilio"};
 	const char *named = config_str(cfg, key);
 
 	if (named)
 		return named;
-	for (size_t i = 0; i < sizeof(dialers) / sizeof(dialers[0]); i++) {
-		const struct account *a = account_by_name(accounts, dialers[i]);
-		if (a && account_setting(a, "api_key"))
-			return dialers[i];
-	}
-	return NULL;
+	if (key == CONFIG_KEY_CLASSIFY_ACCOUNT)
+		return first_with(accounts, "auth_token", classifiers, 1);
+	return first_with(accounts, "api_key", key == CONFIG_KEY_TASK_ACCOUNT ? tasks : dialers, 3);
 }
 
 static void add_lanes(struct pg *pg, const struct config *cfg, const struct account_set *accounts)
@@ -158,6 +170,23 @@ static void add_lanes(struct pg *pg, const struct config *cfg, const struct acco
 	       (const char *const[]){pg_array_finish(&lane), pg_array_finish(&name)});
 	buf_release(&lanes);
 	buf_release(&names);
+}
+
+static void add_workflow(struct pg *pg, const struct config *cfg,
+			 const struct account_set *accounts)
+{
+	pg_add(pg, PRODUCER_SETUP_WORKFLOW, 9,
+	       (const char *const[]){
+		       config_text(cfg, CONFIG_KEY_WORKFLOW_RETRY_MINUTES),
+		       config_text(cfg, CONFIG_KEY_CLASSIFICATION_WAIT_SECONDS),
+		       config_str(cfg, CONFIG_KEY_CLASSIFICATION_MIN_CONFIDENCE),
+		       config_str(cfg, CONFIG_KEY_CLASSIFICATION_UNCLEAR),
+		       config_text(cfg, CONFIG_KEY_CLASSIFICATION_TTL_DAYS),
+		       config_text(cfg, CONFIG_KEY_STUCK_MINUTES),
+		       setup_lane_account(cfg, accounts, CONFIG_KEY_CLASSIFY_ACCOUNT),
+		       config_str(cfg, CONFIG_KEY_WORKFLOW_HOURS),
+		       config_str(cfg, CONFIG_KEY_WORKFLOW_ZONE),
+	       });
 }
 
 void setup_run(struct pg *pg, const struct config *cfg, void (*done)(void *arg, bool ok), void *arg)
@@ -185,6 +214,7 @@ void setup_run(struct pg *pg, const struct config *cfg, void (*done)(void *arg, 
 				     config_text(cfg, CONFIG_KEY_REDIAL_PROCESS_INTERVAL),
 				     config_text(cfg, CONFIG_KEY_REDIAL_RETENTION_DAYS),
 				     config_text(cfg, CONFIG_KEY_REDIAL_SUCCESS_OUTCOMES)});
+	add_workflow(pg, cfg, accounts);
 	pg_commit(pg);
 	account_set_free(accounts);
 	buf_release(&problems);

@@ -113,6 +113,17 @@ static bool campaigns_rescheduled(struct sweeper *s, const PGresult *res)
 	return pg_int(res, 0, pg_col(res, "rescheduled")) > 0;
 }
 
+static bool unstuck(struct sweeper *s, const PGresult *res)
+{
+	int64_t asked = pg_int(res, 0, pg_col(res, "asked"));
+	int64_t moved = pg_int(res, 0, pg_col(res, "moved"));
+
+	(void)s;
+	if (asked + moved > 0)
+		log_warn("workflow.stuck", LOG_INT("asked", asked), LOG_INT("moved", moved));
+	return asked + moved >= BATCH_ROWS;
+}
+
 static bool records_removed(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
@@ -209,6 +220,7 @@ static const struct {
 	{PRODUCER_FORGET_CLAIMS, limit_only, claims_forgotten},
 	{PRODUCER_SWITCH_CAMPAIGNS, limit_only, campaigns_switched},
 	{PRODUCER_RESCHEDULE_CAMPAIGNS, limit_only, campaigns_rescheduled},
+	{PRODUCER_WORKFLOW_SWEEP, limit_only, unstuck},
 	{PRODUCER_REPUBLISH, may_republish, republish},
 	{PRODUCER_PACING, always, compare_pacing},
 	{PRODUCER_LOOK_AGAIN, held_rows, looked_again},

@@ -3,7 +3,7 @@
  * Every environment variable: CONFIG_ROW(NAME, type, default or NULL, min, max, flags, processes, doc)
  *
  * Types: STR, INT(unit), BOOL, URL, HOSTPORT, BROKERS, PGURL, WINDOW, HEX64, FILE, PATH, PHONE, WHSEC, WORD,
- * FIELDS, ZONE, ENUM("a|b"), LIST("a|b"; "" takes any words). min and max bound numbers; max bounds texts in bytes (0: 4096).
+ * FIELDS, FRACTION, ZONE, ENUM("a|b"), LIST("a|b"; "" takes any words). min and max bound numbers; max bounds texts in bytes (0: 4096).
  * Flags: REQUIRED, SECRET (never shown), HTTPS (http:// only with ALLOW_INSECURE_PROVIDERS), NONE.
  * config.c has the defaults that depend on the process or the machine, and the checks between rows.
  */
@@ -54,6 +54,18 @@ CONFIG_ROW(REDIAL_MAX_ATTEMPTS, INT("dials"), "4", 1, 100, NONE, CONFIG_DIALERS,
 CONFIG_ROW(REDIAL_SUCCESS_OUTCOMES, LIST(""), "TRANSFERRED,SALE,ACA", 0, 0, NONE, CONFIG_PRODUCER, "outcomes after which a lead is not dialed again (CALLBACK without a time is one too)")
 CONFIG_ROW(REDIAL_RETENTION_DAYS, INT("days"), "30", 1, 3650, NONE, CONFIG_PRODUCER, "redial records are kept for")
 CONFIG_ROW(REDIAL_PROCESS_INTERVAL, INT("min"), "5", 1, 1440, NONE, CONFIG_PRODUCER, "the redial queue is looked at, at the latest, every")
+
+/* ---- Workflow ---- */
+CONFIG_ROW(CLASSIFY_ACCOUNT, STR, NULL, 0, 200, NONE, CONFIG_PRODUCER, "account of classification calls; unset: twilio, if it has a token")
+CONFIG_ROW(TASK_ACCOUNT, STR, NULL, 0, 200, NONE, CONFIG_PRODUCER, "account of the lane workflow, which makes task calls; unset: the first of vapi, omni and bland that has a key")
+CONFIG_ROW(WORKFLOW_HOURS, WINDOW, "09:00-17:00", 0, 0, NONE, CONFIG_PRODUCER, "when classification and task calls are made")
+CONFIG_ROW(WORKFLOW_ZONE, ZONE, "America/New_York", 0, 63, NONE, CONFIG_PRODUCER, "time zone of these hours")
+CONFIG_ROW(WORKFLOW_RETRY_MINUTES, INT("min"), "30", 1, 10080, NONE, CONFIG_PRODUCER, "first wait before a pending call is tried again; doubles")
+CONFIG_ROW(CLASSIFICATION_WAIT_SECONDS, INT("s"), "30", 0, 3600, NONE, CONFIG_PRODUCER, "from a classification to the task call, and from the end of its call to the classifier's word")
+CONFIG_ROW(CLASSIFICATION_MIN_CONFIDENCE, FRACTION, "0.6", 0, 0, NONE, CONFIG_PRODUCER, "a classification that is less sure counts as none")
+CONFIG_ROW(CLASSIFICATION_UNCLEAR, ENUM("fail|retry"), "fail", 0, 0, NONE, CONFIG_PRODUCER, "after a call whose classification is unknown or not sure: fail ends in classification_failed, retry classifies again later")
+CONFIG_ROW(CLASSIFICATION_TTL_DAYS, INT("days"), "30", 1, 3650, NONE, CONFIG_PRODUCER, "a classification is good for")
+CONFIG_ROW(STUCK_MINUTES, INT("min"), "10", 1, 1440, NONE, CONFIG_PRODUCER, "a call in classifying or calling for longer is looked into")
 
 /* ---- Dispatching ---- */
 CONFIG_ROW(HTTP_SLOTS, INT("requests"), "512", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")

@@ -57,7 +57,9 @@ WITH job AS MATERIALIZED (
 	RETURNING h.job_id, f.id AS follow_up_id, f.gate, f.status
 )
 SELECT job_id, 'dial' AS verdict, NULL AS gate, follow_up_id, tenant_id AS tenant, kind, lead_id, phone, account, account_id,
-	provider, lane_id, first_name, last_name, state, variables, attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by,
+	provider, lane_id, first_name, last_name, state,
+	CASE WHEN kind IN ('classify', 'task') THEN coalesce(variables, '{}') || coalesce(workflow_variables(follow_up_id), '{}') ELSE variables END AS variables,
+	attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by,
 	CASE kind WHEN 'campaign' THEN (SELECT assistant_id FROM campaigns k WHERE k.lane_id = checked.lane_id) END AS assistant_id,
 	CASE kind WHEN 'campaign' THEN (SELECT phone_number_id FROM campaigns k WHERE k.lane_id = checked.lane_id) END AS phone_number_id
 FROM checked WHERE (job_id IN (SELECT job_id FROM ledger)) IS TRUE

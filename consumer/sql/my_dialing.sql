@@ -3,7 +3,8 @@
 -- $1 job ids, $2 worker
 SELECT c.job_id, 'dial' AS verdict, NULL::text AS gate, c.follow_up_id, c.tenant_id AS tenant, c.kind, c.lead_id, c.phone,
 	a.name AS account, c.account_id, c.provider, c.lane_id, l.first_name, l.last_name, l.state,
-	l.raw_payload -> 'variables' AS variables, c.attempt, to_ms(c.due_at) AS due_at, to_ms(c.dial_by) AS dial_by,
+	CASE WHEN c.kind IN ('classify', 'task') THEN coalesce(l.raw_payload -> 'variables', '{}') || coalesce(workflow_variables(c.follow_up_id), '{}')
+		ELSE l.raw_payload -> 'variables' END AS variables, c.attempt, to_ms(c.due_at) AS due_at, to_ms(c.dial_by) AS dial_by,
 	k.assistant_id, k.phone_number_id
 FROM calls c JOIN leads l ON l.id = c.lead_id JOIN accounts a ON a.id = c.account_id LEFT JOIN campaigns k ON k.lane_id = c.lane_id
 WHERE c.job_id = ANY ($1::uuid[]) AND c.worker = $2 AND c.status = 'dialing'

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- When the scheduler has something to do next: the earliest look of an open lane, a lane's opening, a redial record's time.
+-- When the scheduler has something to do next: the earliest look of an open lane, a lane's opening, a redial record's time, a pending
+-- call's next action.
 -- What was due before the last pass was seen by it, and is held by a limit: it must not hide what another lane has next.
 -- In milliseconds from now, by this clock and none else; rounded up, so that it is due by then.
 -- $1 milliseconds since that pass began
@@ -14,5 +15,8 @@ FROM (
 	(SELECT next_redial_timestamp FROM redial_queue
 		WHERE status IN ('pending', 'rescheduled') AND seeded_for IS DISTINCT FROM next_redial_timestamp
 		AND next_redial_timestamp > now() - $1::bigint * interval '1 millisecond' ORDER BY next_redial_timestamp LIMIT 1)
+	UNION ALL
+	(SELECT next_action_at FROM pending_calls WHERE workflow_state NOT IN ('completed', 'failed') AND workflow_state <> 'calling'
+		AND next_action_at > now() - $1::bigint * interval '1 millisecond' ORDER BY next_action_at LIMIT 1)
 ) due
 WHERE at > now() - $1::bigint * interval '1 millisecond' AND isfinite(at)

@@ -18,20 +18,22 @@ GROUP BY 1, 3;
 
 CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
-	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts'),
+	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts pending_calls call_classifications workflow_calls workflow_runs'),
 	('producer', 'ra', 'transitions'),
 	('producer', 'raw', 'api_keys'),
 	('producer', 'rw', 'calls call_events dead_letters'),
 	('producer', 'rwd', 'live'),
-	('producer', 'r', 'provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations'),
-	('consumer', 'r', 'tenants lanes holidays settings outcome_rules outcome_words accounts time_zones phone_zones schema_migrations claims campaigns'),
-	('consumer', 'rw', 'follow_ups campaign_contacts'),
-	('consumer', 'raw', 'leads'),
+	('producer', 'r', 'provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations workflow_arrows'
+		' scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
+	('consumer', 'r', 'tenants lanes holidays settings outcome_rules outcome_words accounts time_zones phone_zones schema_migrations claims campaigns workflow_arrows'),
+	('consumer', 'rw', 'follow_ups campaign_contacts pending_calls workflow_calls'),
+	('consumer', 'raw', 'leads call_classifications'),
 	('consumer', 'raw', 'calls provider_calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
 	('consumer', 'rawd', 'live'),
 	('consumer', 'ra', 'transitions'),
 	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
-		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts'),
+		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts'
+		' pending_calls call_classifications workflow_arrows workflow_calls workflow_runs scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
 	('tenant', 'rawd', 'holidays leads suppressions redial_queue campaign_contacts'),
 	('tenant', 'raw', 'lanes follow_ups campaigns redial_removed'),
 	('tenant', 'ra', 'transitions'),
