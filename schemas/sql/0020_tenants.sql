@@ -90,6 +90,11 @@ BEGIN
 			' WHEN ''campaign'' THEN EXISTS (SELECT FROM carillon.campaigns k WHERE k.id = carillon.query_id(entity_id))'
 			' WHEN ''call'' THEN EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = carillon.query_uuid(entity_id))'
 			' WHEN ''tenant'' THEN entity_id = carillon.bound_tenant() ELSE false END', own),
+		('pending_calls', 'SELECT, INSERT, UPDATE', own, 'true'),
+		('call_classifications', 'SELECT, INSERT, UPDATE, DELETE', own, 'true'),
+		('workflow_calls', 'SELECT, INSERT, UPDATE', 'EXISTS (SELECT FROM carillon.pending_calls p WHERE p.id = pending_call_id)', 'true'),
+		('workflow_arrows', 'SELECT', 'true', 'true'),
+		('workflow_runs', NULL, 'false', 'true'),
 		('dead_letters', NULL, 'false', 'true'),
 		('applied_offsets', NULL, 'false', 'true')) v ("table", rights, own, of_written)
 	LOOP

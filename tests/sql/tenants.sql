@@ -113,8 +113,8 @@ SELECT is(fx.as_tenant('other', command), expected, what) FROM (VALUES
 	(format('SELECT FROM campaign_change(%s, ''{"name": "Mine"}'') WHERE status = 404', :'campaign'), '1', 'nor a campaign to be changed'),
 	(format('SELECT FROM follow_up_create(%s, %s, now(), 1)', :'lead', :'lane'), '0', 'nor a lead to be called'),
 	('SELECT FROM redial_retain(100, ''x'')', '42501 permission denied for table redial_removed', 'nor is the retention a tenant''s'),
-	('SELECT FROM scheduler_switch(true, ''fx'', NULL) s WHERE s -> ''changed'' = ''true''', '0', 'another is not stopped'),
-	('SELECT FROM scheduler_switch(true, NULL, NULL) s WHERE s -> ''changed'' = ''true'' AND s -> ''stopped'' = ''false''', '1', 'nor all: it stops itself'),
+	('SELECT FROM scheduler_switch(true, ''fx'', NULL, NULL) s WHERE s -> ''changed'' = ''true''', '0', 'another is not stopped'),
+	('SELECT FROM scheduler_switch(true, NULL, NULL, NULL) s WHERE s -> ''changed'' = ''true'' AND s -> ''stopped'' = ''false''', '1', 'nor all: it stops itself'),
 	('SELECT FROM campaign_create(request_tenant(), ''{"name": "Mine", "account": "fx-one"}'') WHERE status = 422', '1', 'another''s account has no name here'),
 	('SELECT FROM campaign_create(request_tenant(), ''{"name": "Mine"}'') WHERE status = 201', '1', 'a campaign of its own is made'),
 	('INSERT INTO leads (tenant_id, phone) VALUES (request_tenant(), ''+12125550196'')', '1', 'and a lead, triggers and all')) v (command, expected, what);
