@@ -70,7 +70,8 @@ def of_its_provider(body):
     """What an account's change may name is that of its provider."""
     for part in ("settings", "credentials"):
         if isinstance(body.get(part), dict):
-            body[part] = {name: value for name, value in body[part].items() if name in ACCOUNT or not isinstance(value, (str, dict, type(None)))}
+            body[part] = {name: value for name, value in body[part].items()
+                          if name in ACCOUNT or not isinstance(value, (str, dict, int, float, type(None))) or isinstance(value, bool)}
     return body
 
 
