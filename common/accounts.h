@@ -6,13 +6,14 @@
  *
  * Settings by provider (strings; * secret): omni: api_key* base_url url agent_id from_number_id
  * webhook_token*; vapi: api_key* base_url assistant_id phone_number_id webhook_secret*
- * webhook_auth; twilio: account_sid auth_token* base_url from_number twiml_url; bland: api_key*
- * base_url from_number webhook_secret* and one of pathway_id (with pathway_version, if any),
- * agent_id, persona_id, task; convoso: webhook_secret* fields time_zone (of the webhook);
+ * webhook_auth; twilio: account_sid auth_token* (several while it is replaced: the first one is
+ * shown) base_url from_number twiml_url machine_detection (Enable, DetectMessageEnd, off); bland:
+ * api_key* base_url from_number webhook_secret* and one of pathway_id (with pathway_version, if
+ * any), agent_id, persona_id, task; convoso: webhook_secret* fields time_zone (of the webhook);
  * classifier, generic: webhook_secret*; every one also webhook_url (public URL of its webhook
- * without a token, made from PUBLIC_WEBHOOK_URL; absent without). base_url has no slash at its end;
- * an account of the database without one has the environment's or the default. A process knows only
- * what it may read (tbl/config.h): the webhook no API keys.
+ * without a token, made from PUBLIC_WEBHOOK_URL; absent without). base_url has no slash at its
+ * end; an account of the database without one has the environment's or the default. A process
+ * knows only what it may read (tbl/config.h): the webhook no API keys.
  */
 #ifndef CARILLON_ACCOUNTS_H
 #define CARILLON_ACCOUNTS_H

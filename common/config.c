@@ -152,6 +152,14 @@ static const struct config_rule {
 	 "BLAND_PATHWAY_ID: is unset, but BLAND_API_KEY is set; set the pathway that calls"},
 	{first_without_second, KEYS(K(TWILIO_ACCOUNT_SID), K(TWILIO_AUTH_TOKEN)), 2,
 	 "TWILIO_AUTH_TOKEN: is unset, but TWILIO_ACCOUNT_SID is set; set the account's token"},
+	{first_without_second, KEYS(K(TWILIO_AUTH_TOKEN), K(TWILIO_ACCOUNT_SID)), 2,
+	 "TWILIO_ACCOUNT_SID: is unset, but TWILIO_AUTH_TOKEN is set; set the account"},
+	{first_without_second, KEYS(K(TWILIO_AUTH_TOKEN), K(TWILIO_NUMBER)), 2,
+	 "TWILIO_NUMBER: is unset, but TWILIO_AUTH_TOKEN is set; set the number that calls"},
+	{first_without_second, KEYS(K(TWILIO_AUTH_TOKEN), K(TWIML_URL_PRECLASSIFY)), 2,
+	 "TWIML_URL_PRECLASSIFY: is unset, but TWILIO_AUTH_TOKEN is set; set the calls' instructions"},
+	{first_without_second, KEYS(K(TWILIO_AUTH_TOKEN), K(PUBLIC_WEBHOOK_URL)), 2,
+	 "PUBLIC_WEBHOOK_URL: is unset, but TWILIO_AUTH_TOKEN is set; set the address that Twilio signs"},
 };
 
 static bool rule_applies(const struct config *cfg, const struct config_rule *rule)

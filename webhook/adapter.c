@@ -11,9 +11,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/form.h"
 #include "common/json.h"
 #include "common/rules/words.h"
-#include "common/form.h"
 #include "webhook/snapshot.h"
 
 #define TIME_MS_FROM 100000000000 /* in seconds the year 5138, in milliseconds 1973 */

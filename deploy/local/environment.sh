@@ -12,13 +12,14 @@ make_secrets() {
 	(umask 077 && touch "$SECRETS")
 	for name in POSTGRES_PASSWORD PRODUCER_DB_PASSWORD CONSUMER_DB_PASSWORD WEBHOOK_DB_PASSWORD \
 		ADMIN_API_KEY CRON_JOB_SECRET OMNI_API_KEY OMNI_WEBHOOK_TOKEN VAPI_API_KEY VAPI_WEBHOOK_SECRET \
-		BLAND_API_KEY BLAND_WEBHOOK_SECRET; do
+		BLAND_API_KEY BLAND_WEBHOOK_SECRET TWILIO_AUTH_TOKEN; do
 		make_secret "$name" openssl rand -hex 24
 	done
 	make_secret SECRET_KEY openssl rand -hex 32
 	make_secret VAPI_ASSISTANT_ID cat /proc/sys/kernel/random/uuid
 	make_secret VAPI_PHONE_NUMBER_ID cat /proc/sys/kernel/random/uuid
 	make_secret BLAND_PATHWAY_ID cat /proc/sys/kernel/random/uuid
+	make_secret CLASSIFIER_WEBHOOK_SECRET printf 'whsec_%s' "$(openssl rand -base64 24)"
 }
 
 make_secret() { # NAME COMMAND...
@@ -82,6 +83,7 @@ omni_is_real() { [[ -n ${OMNI_API_KEY:-} ]]; }
 vapi_is_real() { [[ -n ${VAPI_API_KEY:-} ]]; }
 # Only where another one is simulated: where all that was set up is real, nothing insecure is permitted.
 bland_is_simulated() { [[ -z ${BLAND_API_KEY:-} ]] && { ! omni_is_real || ! vapi_is_real; }; }
+twilio_is_simulated() { [[ -z ${TWILIO_AUTH_TOKEN:-} ]] && { ! omni_is_real || ! vapi_is_real; }; }
 
 # Whether the sample leads, whose numbers nobody has, would be dialed by the simulator.
 samples_are_simulated() {
@@ -89,6 +91,7 @@ samples_are_simulated() {
 	omni) ! omni_is_real ;;
 	vapi) ! vapi_is_real ;;
 	bland) bland_is_simulated ;;
+	twilio) twilio_is_simulated ;;
 	*) false ;;
 	esac
 }
@@ -131,6 +134,14 @@ process_environment() { # PROCESS
 		echo "BLAND_PATHWAY_ID=$(secret BLAND_PATHWAY_ID)"
 		echo "BLAND_WEBHOOK_SECRET=$(secret BLAND_WEBHOOK_SECRET)"
 	fi
+	if twilio_is_simulated; then
+		echo "TWILIO_BASE_URL=$simulator"
+		echo "TWILIO_ACCOUNT_SID=AC00000000000000000000000000000001"
+		echo "TWILIO_AUTH_TOKEN=$(secret TWILIO_AUTH_TOKEN)"
+		echo "TWILIO_NUMBER=+12025550100"
+		echo "TWIML_URL_PRECLASSIFY=$simulator/instructions"
+	fi
+	echo "CLASSIFIER_WEBHOOK_SECRET=$(secret CLASSIFIER_WEBHOOK_SECRET)"
 	if ! omni_is_real || ! vapi_is_real; then
 		echo "ALLOW_INSECURE_PROVIDERS=true"
 	fi

@@ -53,7 +53,9 @@ start_simulator() {
 		--webhook-url "http://127.0.0.1:$WEBHOOK_PORT" \
 		--omni-token "${OMNI_WEBHOOK_TOKEN:-$(secret OMNI_WEBHOOK_TOKEN)}" \
 		--vapi-secret "${VAPI_WEBHOOK_SECRET:-$(secret VAPI_WEBHOOK_SECRET)}" \
-		--bland-secret "${BLAND_WEBHOOK_SECRET:-$(secret BLAND_WEBHOOK_SECRET)}"
+		--bland-secret "${BLAND_WEBHOOK_SECRET:-$(secret BLAND_WEBHOOK_SECRET)}" \
+		--twilio-token "$(secret TWILIO_AUTH_TOKEN)" \
+		--classifier-secret "${CLASSIFIER_WEBHOOK_SECRET:-$(secret CLASSIFIER_WEBHOOK_SECRET)}"
 }
 
 start_process() { # PROCESS

@@ -40,6 +40,10 @@ def requests(stack, method, path=CALLS):
             if request["path"].startswith(path) and request["method"] == method]
 
 
+def read(stack, topic):
+    return stack.topics.read(topic, stack.producer.url + "/registry")
+
+
 def silent_calls(stack, number):
     """Calls under way of which Twilio says nothing by itself."""
     stack.start(**QUICK)
@@ -295,8 +299,8 @@ def test_only_what_twilio_signed_is_taken(stack):
     for unused in ({"Direction": "inbound"}, {"Direction": "outbound-dial"}):
         assert events.post_twilio(stack.webhook, "CA3", "completed", **unused).status_code == 202
     assert events.post_twilio(stack.webhook, "CA3", None, RecordingSid="RE1").status_code == 202
-    ids = [message.value["event_id"] for message in stack.topics.read("calls.event.v1")]
-    assert ids == ["twilio:CA1:ringing"] * 4 + ["twilio:CA2:completed"]
+    ids = [message.value["event_id"] for message in read(stack, "calls.event.v1")]
+    assert sorted(ids) == ["twilio:CA1:ringing"] * 4 + ["twilio:CA2:completed"]
 
 
 @pytest.mark.parametrize("by", ["pending_call_id", "job_id", "phone"])
@@ -307,7 +311,7 @@ def test_the_classifiers_word_becomes_a_move_of_the_pending_call(stack, by):
     answer = events.post_classified(stack.webhook, "msg_1", **{by: subject}, classification="ivr_then_human",
                                     confidence=0.93, menu_path=["2", "1"])
     assert answer.status_code == 202 and answer.json()["event_id"] == "msg_1"
-    (message,) = stack.topics.read("leads.stage.v1")
+    (message,) = read(stack, "leads.stage.v1")
     said = message.value
     assert json.loads(said.pop("detail")) == {"classification": "ivr_then_human", "confidence": 0.93, "menu_path": ["2", "1"]}
     assert said.pop("at") is not None
@@ -316,7 +320,7 @@ def test_the_classifiers_word_becomes_a_move_of_the_pending_call(stack, by):
     assert said == nothing | given | {
         "event_id": "msg_1", "tenant": "default", "account": "classifier", "provider": "classifier", "provider_call_id": None,
         "entity": "pending_call", "to": "ivr_then_human", "reason": "classified"}
-    assert not stack.topics.read("calls.event.v1")
+    assert not read(stack, "calls.event.v1")
 
 
 def test_the_classifier_is_told_all_that_is_wrong(stack):
@@ -347,7 +351,7 @@ def test_the_classifier_is_told_all_that_is_wrong(stack):
     assert stack.webhook.http.post(events.CLASSIFIER_PATH, headers=several, content=raw).status_code == 202
     other = json.dumps({"type": "call.started"}).encode()
     assert stack.webhook.http.post(events.CLASSIFIER_PATH, headers=events.standard_headers(other, "m"), content=other).status_code == 202
-    assert len(stack.topics.read("leads.stage.v1")) == 1
+    assert len(read(stack, "leads.stage.v1")) == 1
     assert len(stack.topics.read("calls.event.v1-dlt")) == 5
 
 
@@ -361,7 +365,7 @@ def test_the_simulated_classifier_speaks_after_the_answer(stack):
     })
     stack.wait_count(3, "calls", "decided_at is not null")
     said = {message.value["phone"] or message.value["job_id"]: message.value
-            for message in stack.topics.read("leads.stage.v1") if message.value["entity"] == "pending_call"}
+            for message in read(stack, "leads.stage.v1") if message.value["entity"] == "pending_call"}
     job_id = stack.value("select job_id from calls where lead_id = %s", leads["menu"]["id"])
     assert {subject: value["to"] for subject, value in said.items()} == {
         str(job_id): "ivr_only", leads["by phone"]["phone"]: "unknown"}

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/http_server.h"
 #include "common/msg.h"
@@ -194,7 +195,35 @@ static inline void handle_bland_get(void *arg, struct http_exchange *x)
 	respond(w, x, record);
 }
 
+/* Of one number, newest first; nothing in a row tells the job. */
+static inline void handle_twilio_list(void *arg, struct http_exchange *x)
+{
+	struct world *w = arg;
+	const char *to = http_query(x, "To");
+	size_t size = (size_t)number(http_query(x, "PageSize"));
+	json_t *rows = json_array();
+	size_t found = 0;
+
+	w->requests++;
+	for (int i = w->calls_count - 1; i >= 0; i--) {
+		char phone[PHONE_BYTES], at[64];
+		time_t seconds = (time_t)(w->calls[i].at / 1000);
+		struct tm tm;
+		phone_of(w->calls[i].job, phone);
+		if (!to || strcmp(to, phone) != 0 || found++ >= size)
+			continue;
+		strftime(at, sizeof(at), "%a, %d %b %Y %H:%M:%S +0000", gmtime_r(&seconds, &tm));
+		json_array_append_new(rows, json_pack("{s:o, s:s, s:s, s:s, s:s}", "sid",
+						      json_sprintf("CA%d", i), "to", phone,
+						      "date_created", at, "status", "ringing",
+						      "direction", "outbound-api"));
+	}
+	json_t *next = found > size || w->hidden ? json_string("/next") : json_null();
+	respond(w, x, json_pack("{s:o, s:o}", "calls", rows, "next_page_uri", next));
+}
+
 static const struct http_route routes[] = {
+	{"GET", "/2010-04-01/Accounts/{account}/Calls.json", handle_twilio_list, 0},
 	{"GET", "/call", handle_vapi_list, 0},
 	{"GET", "/call/{id}", handle_vapi_get, 0},
 	{"GET", "/api/v1/calls/logs", handle_omni_list, 0},
@@ -231,8 +260,9 @@ static inline int make_world(void **state)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u", http_server_port(w->server));
 	w->account = (struct account){.name = "a", .tenant = "default", .active = true};
 	snprintf(w->account.fingerprint, sizeof(w->account.fingerprint), "0123456789abcdef");
-	w->account.settings = json_pack("{s:s, s:s, s:s, s:s}", "api_key", "k", "base_url", url,
-					"phone_number_id", "n", "agent_id", "1");
+	w->account.settings = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "api_key", "k",
+					"base_url", url, "phone_number_id", "n", "agent_id", "1",
+					"account_sid", "AC1", "auth_token", "t");
 	*state = w;
 	return 0;
 }

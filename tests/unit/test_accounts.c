@@ -178,6 +178,7 @@ static void a_webhook_secret_alone_makes_an_account(void **state)
 	static const char *const variables[] = {"VAPI_WEBHOOK_SECRET=s",
 						"CONVOSO_WEBHOOK_SECRET=c",
 						"TWILIO_AUTH_TOKEN=t",
+						"PUBLIC_WEBHOOK_URL=https://hooks.example.test",
 						"GENERIC_WEBHOOK_SECRET=whsec_AAAA",
 						"OMNI_API_KEY=not-for-the-webhook",
 						NULL};
@@ -188,7 +189,8 @@ static void a_webhook_secret_alone_makes_an_account(void **state)
 	assert_int_equal(account_count(s), 4);
 	assert_string_equal(account_setting(account_by_name(s, "vapi"), "webhook_secret"), "s");
 	assert_null(account_setting(account_by_name(s, "vapi"), "base_url"));
-	assert_null(account_setting(account_by_name(s, "vapi"), "webhook_url"));
+	assert_string_equal(account_setting(account_by_name(s, "vapi"), "webhook_url"),
+			    "https://hooks.example.test/webhooks/vapi/vapi");
 	assert_string_equal(account_setting(account_by_name(s, "twilio"), "auth_token"), "t");
 	assert_string_equal(account_setting(account_by_name(s, "convoso"), "webhook_secret"), "c");
 	assert_string_equal(account_setting(account_by_name(s, "generic"), "webhook_secret"),

@@ -69,7 +69,7 @@ static void test_table(void **state)
 	const struct adapter *const *rows = adapter_table(&n);
 
 	(void)state;
-	assert_true(n >= 3);
+	assert_true(n >= 4);
 	for (size_t i = 0; i < n; i++) {
 		const struct adapter *ad = rows[i];
 		assert_ptr_equal(adapter_find(ad->provider), ad);
@@ -81,6 +81,7 @@ static void test_table(void **state)
 		assert_true(ad->absence_is_proof || ad->fresh_connection);
 		assert_false(ad->absence_is_proof && ad->rows_from_end);
 		assert_true(!ad->rows_need_get || ad->build_get);
+		assert_false(ad->rows_need_get && ad->rows_lack_id);
 	}
 	assert_null(adapter_find("fax"));
 	assert_null(adapter_find(NULL));
@@ -486,6 +487,91 @@ static void test_bland_reasons(void **state)
 	}
 }
 
+/* ---- Twilio ---- */
+
+#define TWILIO_ERROR(code, message)                                                                \
+	"{\"code\":" code ",\"message\":\"" message                                                \
+	"\",\"more_info\":\"https://www.twilio.com/docs/errors/" code "\",\"status\":400}"
+
+static void test_twilio_answers(void **state)
+{
+	static const struct shape rows[] = {
+		{201,
+		 "{\"sid\":\"CA00000000000000000000000000000001\",\"status\":\"queued\",\"to\":\"+12025550101\"}",
+		 RESULT_ACCEPTED, REFUSAL_NONE, -1, "CA00000000000000000000000000000001"},
+		{201, "{\"status\":\"queued\"}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{201, "{\"sid\":7}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{200, "<html>", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		/* The number. */
+		{400, TWILIO_ERROR("13224", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21211", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21214", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21215", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21216", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21217", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		{400, TWILIO_ERROR("21610", "x"), RESULT_REFUSED, REFUSAL_NUMBER, -1, NULL},
+		/* The settings. */
+		{400, TWILIO_ERROR("21205", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400, TWILIO_ERROR("21210", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400, TWILIO_ERROR("21212", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400, TWILIO_ERROR("21219", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{400, TWILIO_ERROR("21626", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		{404, TWILIO_ERROR("20404", "x"), RESULT_REFUSED, REFUSAL_CONFIGURATION, -1, NULL},
+		/* The account. */
+		{401, TWILIO_ERROR("20003", "Authenticate"), RESULT_REFUSED, REFUSAL_ACCOUNT, -1,
+		 NULL},
+		{403, TWILIO_ERROR("20003", "x"), RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{400, TWILIO_ERROR("10001", "x"), RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		{402, "{}", RESULT_REFUSED, REFUSAL_ACCOUNT, -1, NULL},
+		/* Limits. */
+		{429, TWILIO_ERROR("20429", "Too Many Requests"), RESULT_REFUSED,
+		 REFUSAL_BACKPRESSURE, 5000, NULL},
+		{429, "too many", RESULT_REFUSED, REFUSAL_BACKPRESSURE, 5000, NULL},
+		{400, TWILIO_ERROR("10004", "x"), RESULT_REFUSED, REFUSAL_BACKPRESSURE, 30000,
+		 NULL},
+		{400, TWILIO_ERROR("22005", "x"), RESULT_REFUSED, REFUSAL_BACKPRESSURE, 3600000,
+		 NULL},
+		/* A gateway's words end nothing for good. */
+		{400, "<html>", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		{404, "nothing here", RESULT_REFUSED, REFUSAL_RETRY, -1, NULL},
+		/* Nothing is proved, whatever the code. */
+		{408, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{409, "{}", RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{500, TWILIO_ERROR("21211", "x"), RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+		{503, TWILIO_ERROR("20503", "x"), RESULT_UNKNOWN, REFUSAL_NONE, -1, NULL},
+	};
+
+	(void)state;
+	CHECK_SHAPES(&twilio_adapter, rows);
+}
+
+/* The code stands before the words; whom they are about is nobody's business. */
+static void test_twilio_reasons(void **state)
+{
+	static const struct {
+		const char *body, *reason;
+	} rows[] = {
+		{TWILIO_ERROR("21211", "The number +12025550101 is not valid."),
+		 "HTTP 400: 21211: The number +*********01 is not valid."},
+		{TWILIO_ERROR("21211", "2025550101"), "HTTP 400: 21211: ********01"},
+		{TWILIO_ERROR("21211", "1234567"), "HTTP 400: 21211: 1234567"},
+		{"{\"code\":\"21211\"}", "HTTP 400"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct http_answer a = {
+			.outcome = HTTP_ANSWERED,
+			.body_started = true,
+			.status = 400,
+			.body = rows[i].body,
+			.body_bytes = strlen(rows[i].body),
+			.retry_after_ms = -1,
+		};
+		assert_string_equal(classify(&twilio_adapter, &a).error, rows[i].reason);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +585,8 @@ int main(void)
 		cmocka_unit_test(test_vapi_answers),
 		cmocka_unit_test(test_bland_answers),
 		cmocka_unit_test(test_bland_reasons),
+		cmocka_unit_test(test_twilio_answers),
+		cmocka_unit_test(test_twilio_reasons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,9 @@
 
 #include "common/config.h"
 
+#define TWILIO_BUT_ACCOUNT                                                                         \
+	"TWILIO_AUTH_TOKEN=t", "TWILIO_NUMBER=+12025550100",                                       \
+		"TWIML_URL_PRECLASSIFY=https://instructions.example.test"
 #define KEY64 "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define DATABASE "DATABASE_URL=postgresql://carillon:hidden-word@localhost/carillon"
 #define BROKERS "KAFKA_BROKERS=127.0.0.1:9092"
@@ -252,7 +255,7 @@ static void brokers_and_database_are_checked(void **state)
 
 static const struct rule_row {
 	enum config_process process;
-	const char *variables[4];
+	const char *variables[6];
 	const char *refusal;
 } rule_rows[] = {
 	{CONFIG_CONSUMER, {"LEASE_MARGIN_S=60"}, "LEASE_MARGIN_S: leaves nothing of JOB_LEASE_S"},
@@ -312,6 +315,25 @@ static const struct rule_row {
 	 {"VAPI_API_KEY=k", "VAPI_PHONE_NUMBER_ID=n", "VAPI_ASSISTANT_ID=a"},
 	 NULL},
 	{CONFIG_CONSUMER, {"TWILIO_ACCOUNT_SID=AC1"}, "TWILIO_AUTH_TOKEN: is unset"},
+	{CONFIG_CONSUMER,
+	 {TWILIO_BUT_ACCOUNT, "PUBLIC_WEBHOOK_URL=https://hooks.example.test"},
+	 "TWILIO_ACCOUNT_SID: is unset, but TWILIO_AUTH_TOKEN is set"},
+	{CONFIG_CONSUMER,
+	 {"TWILIO_AUTH_TOKEN=t", "TWILIO_ACCOUNT_SID=AC1"},
+	 "TWILIO_NUMBER: is unset, but TWILIO_AUTH_TOKEN is set"},
+	{CONFIG_CONSUMER,
+	 {"TWILIO_AUTH_TOKEN=t", "TWILIO_ACCOUNT_SID=AC1", "TWILIO_NUMBER=+12025550100"},
+	 "TWIML_URL_PRECLASSIFY: is unset, but TWILIO_AUTH_TOKEN is set"},
+	{CONFIG_CONSUMER,
+	 {TWILIO_BUT_ACCOUNT, "TWILIO_ACCOUNT_SID=AC1",
+	  "PUBLIC_WEBHOOK_URL=https://hooks.example.test"},
+	 NULL},
+	{CONFIG_WEBHOOK,
+	 {"TWILIO_AUTH_TOKEN=t"},
+	 "PUBLIC_WEBHOOK_URL: is unset, but TWILIO_AUTH_TOKEN is set"},
+	{CONFIG_WEBHOOK,
+	 {"TWILIO_AUTH_TOKEN=t", "PUBLIC_WEBHOOK_URL=https://hooks.example.test"},
+	 NULL},
 	{CONFIG_WEBHOOK,
 	 {"WEBHOOK_SNAPSHOT=/tmp/carillon-snapshot"},
 	 "SECRET_KEY: is unset, but seals WEBHOOK_SNAPSHOT"},

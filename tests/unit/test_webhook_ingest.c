@@ -77,6 +77,54 @@ static void what_is_of_no_use_is_acknowledged_and_counted(void **state)
 	assert_true(metric_value(METRIC_WEBHOOK_EVENTS, "unused") > 0);
 }
 
+/* Of the classifier: one message, about no call's event. */
+static void a_move_is_one_message_of_its_own(void **state)
+{
+	struct msg m;
+
+	(void)state;
+	take_classifier("{\"type\":\"call.classified\",\"phone\":\"+12025550101\","
+			"\"classification\":\"ivr_only\",\"confidence\":0.9}",
+			0);
+	assert_int_equal(world.sent_count, 1);
+	assert_int_equal(world.answers_count, 0);
+	assert_string_equal(world.sent[0].topic, "t.leads.stage.v1");
+	assert_string_equal(world.sent[0].key, "+12025550101");
+	decode(0, MSG_STAGE_TRANSITION, &m);
+	assert_string_equal(m.stage.event_id, "msg_1");
+	assert_int_equal(m.stage.entity, ENTITY_PENDING_CALL);
+	assert_string_equal(m.stage.to, "ivr_only");
+	deliver(0, NULL);
+	assert_answered(202);
+	assert_string_equal(world.answers[0].event_id, "msg_1");
+	assert_true(metric_value(METRIC_WEBHOOK_EVENTS, "classified") > 0);
+}
+
+static void a_move_that_is_not_stored_is_asked_for_again(void **state)
+{
+	(void)state;
+	take_classifier("{\"type\":\"call.classified\",\"phone\":\"+12025550101\","
+			"\"classification\":\"human\"}",
+			0);
+	deliver(0, "broker is down");
+	assert_answered(503);
+}
+
+static void its_sender_is_told_what_is_wrong(void **state)
+{
+	(void)state;
+	take_classifier("{\"type\":\"call.classified\",\"confidence\":7}", 0);
+	assert_int_equal(world.sent_count, 1);
+	assert_string_equal(world.sent[0].topic, "t.calls.event.v1-dlt");
+	deliver(0, NULL);
+	assert_answered(400);
+	assert_string_equal(
+		world.answers[0].detail,
+		"one of pending_call_id, job_id and phone is needed; classification is "
+		"none of human, ivr_only, ivr_then_human, unknown; confidence is no number "
+		"from 0 to 1");
+}
+
 static void a_failure_is_answered_once_and_at_once(void **state)
 {
 	(void)state;
@@ -308,6 +356,9 @@ int main(void)
 		TEST(an_end_without_a_rule_is_a_retry),
 		TEST(what_decides_nothing_is_one_message),
 		TEST(what_is_of_no_use_is_acknowledged_and_counted),
+		TEST(a_move_is_one_message_of_its_own),
+		TEST(a_move_that_is_not_stored_is_asked_for_again),
+		TEST(its_sender_is_told_what_is_wrong),
 		TEST(a_failure_is_answered_once_and_at_once),
 		TEST(no_log_line_shows_a_number_or_a_secret),
 		TEST(a_full_queue_is_answered_at_once),

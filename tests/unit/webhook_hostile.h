@@ -48,12 +48,30 @@ static inline void assert_event_sound(struct msg_codec *codec, const struct msg_
 	buf_release(&value);
 }
 
+static inline void assert_move_sound(struct msg_codec *codec, const struct msg_stage_transition *s)
+{
+	struct msg m = {.type = MSG_STAGE_TRANSITION, .stage = *s};
+	struct buf value;
+
+	assert_true(!s->phone || phone_is_e164(s->phone));
+	assert_true(!s->job_id || uuid_valid(s->job_id));
+	assert_true(!s->id || uuid_valid(s->id));
+	assert_true(s->id || s->job_id || s->phone);
+	json_t *detail = json_loads(s->detail, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(detail);
+	json_decref(detail);
+	buf_init(&value, MSG_VALUE_BYTES_MAX);
+	assert_int_equal(msg_encode(codec, &m, &value), 0);
+	buf_release(&value);
+}
+
 /* Normalizes a document; what comes out must be sound. */
 static inline enum webhook_reading normalize_text(const struct webhook_adapter *adapter,
 						  const struct account *a, struct msg_codec *codec,
 						  const char *text, size_t n)
 {
-	struct webhook_request r = request_of("", NULL);
+	struct sent_header headers[] = {{"webhook-id", "msg_1"}, {NULL, NULL}};
+	struct webhook_request r = request_of("", headers);
 	struct webhook_event e;
 	struct buf error;
 
@@ -64,6 +82,8 @@ static inline enum webhook_reading normalize_text(const struct webhook_adapter *
 	enum webhook_reading reading = adapter->normalize(a, &r, &e, &error);
 	if (reading == READING_EVENT)
 		assert_event_sound(codec, &e.event);
+	else if (reading == READING_MOVE)
+		assert_move_sound(codec, &e.move);
 	else if (reading == READING_BAD)
 		assert_true(error.len > 0);
 	webhook_event_release(&e);

@@ -10,19 +10,24 @@
 #include <unistd.h>
 
 #include "common/metrics.h"
+#include "common/seal.h"
 #include "webhook/ingest.h"
 
 #define SENT_MAX 400
 #define ANSWERS_MAX 400
 #define CALL "11111111-2222-3333-4444-555555555555"
 
+#define CLASSIFIER_SECRET "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
 static const char accounts_json[] =
-	"[" ACCOUNT_JSON("omni", "omni", "{\"webhook_token\":\"omni-token\"}") "," ACCOUNT_JSON(
-		"vapi", "vapi",
-		"{\"webhook_secret\":\"vapi-secret\"}") "," ACCOUNT_JSON("bare", "vapi",
-									 "{}") ","
-									       "{\"id\":\"2\",\"name\":\"sealed\",\"tenant\":\"default\",\"provider\":\"vapi\","
-									       "\"active\":true,\"max_concurrent\":0,\"settings\":{},\"shut\":true}]";
+	"[" ACCOUNT_JSON("classifier", "classifier", "{\"webhook_secret\":\"whsec_" CLASSIFIER_SECRET "\"}") "," ACCOUNT_JSON(
+		"omni", "omni",
+		"{\"webhook_token\":\"omni-token\"}") "," ACCOUNT_JSON("vapi", "vapi",
+								       "{\"webhook_secret\":\"vapi-secret\"}") "," ACCOUNT_JSON("bare",
+																"vapi",
+																"{}") ","
+																      "{\"id\":\"2\",\"name\":\"sealed\",\"tenant\":\"default\",\"provider\":\"vapi\","
+																      "\"active\":true,\"max_concurrent\":0,\"settings\":{},\"shut\":true}]";
 
 static const char report[] =
 	"{\"message\":{\"type\":\"end-of-call-report\",\"endedReason\":\"customer-did-not-answer\","
@@ -48,6 +53,7 @@ static struct {
 		void *exchange;
 		unsigned status;
 		char event_id[WEBHOOK_EVENT_ID_BYTES];
+		char detail[512];
 	} answers[ANSWERS_MAX];
 	size_t answers_count;
 	int64_t now_ms;
@@ -121,6 +127,9 @@ static inline void fake_answer(void *arg, void *exchange, const struct ingest_an
 	snprintf(world.answers[world.answers_count].event_id, WEBHOOK_EVENT_ID_BYTES, "%s",
 		 a->event_id ? a->event_id : "");
 	assert_true(a->status == 202 || a->detail);
+	snprintf(world.answers[world.answers_count].detail,
+		 sizeof(world.answers[world.answers_count].detail), "%s",
+		 a->detail ? a->detail : "");
 	world.answers_count++;
 }
 
@@ -198,6 +207,29 @@ static inline void take_omni(const char *body, size_t exchange)
 
 	r.token = "omni-token";
 	ingest_take(ingest, "omni", "omni", &r, exchange_of(exchange));
+}
+
+/* Signed as the standard says. */
+static inline void take_classifier(const char *body, size_t exchange)
+{
+	const struct sign_part parts[] = {{"msg_1.1700000000.", 17}, {body, strlen(body)}};
+	unsigned char digest[SIGN_MAX_BYTES];
+	struct buf key, signature;
+
+	buf_init(&key, 64);
+	buf_init(&signature, 64);
+	assert_int_equal(base64_decode(CLASSIFIER_SECRET, strlen(CLASSIFIER_SECRET), &key), 0);
+	size_t n = sign_hmac(SIGN_SHA256, key.data, key.len, parts, 2, digest);
+	buf_adds(&signature, "v1,");
+	base64_encode(digest, n, &signature);
+	struct sent_header headers[] = {{"webhook-id", "msg_1"},
+					{"webhook-timestamp", "1700000000"},
+					{"webhook-signature", signature.data},
+					{NULL, NULL}};
+	const struct webhook_request r = request_of(body, headers);
+	ingest_take(ingest, "classifier", "classifier", &r, exchange_of(exchange));
+	buf_release(&key);
+	buf_release(&signature);
 }
 
 static inline void deliver(size_t i, const char *error)

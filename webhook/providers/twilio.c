@@ -14,11 +14,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/form.h"
 #include "common/json.h"
 #include "common/rules/twilio.h"
 #include "common/seal.h"
 #include "webhook/adapter.h"
-#include "common/form.h"
 #include "webhook/signature.h"
 
 #define URL_BYTES 16384
