@@ -116,16 +116,16 @@ RETURNS TABLE (lane_id bigint, sets integer, hours integer, came bigint[], open 
 		SELECT f.lane_id, h.id, row_number() OVER (PARTITION BY f.lane_id ORDER BY min(f.dialed_at), h.id)::integer AS no
 		FROM free f JOIN lead_hours h ON (h.zones, h.w_start, h.w_end) = (f.zones, f.w_start, f.w_end) GROUP BY f.lane_id, h.id
 	), quarter AS MATERIALIZED (
-		SELECT greatest(q, since) AS at, floor(extract(epoch FROM q - date_trunc('hour', since, 'UTC')) / 3600)::integer AS hour
+		SELECT greatest(q, since) AS at, extract(epoch FROM least(q + interval '15 minutes', until) - greatest(q, since)) / 3600 AS part, floor(extract(epoch FROM q - date_trunc('hour', since, 'UTC')) / 3600)::integer AS hour
 		FROM generate_series(date_bin('15 minutes', since, '2000-01-01Z'), until - interval '1 second', interval '15 minutes') q
 	), lane_open AS MATERIALIZED (
-		SELECT l.lane_id, q.at, q.hour FROM (SELECT DISTINCT s.lane_id FROM lane_set s) l CROSS JOIN quarter q
+		SELECT l.lane_id, q.at, q.hour, q.part FROM (SELECT DISTINCT s.lane_id FROM lane_set s) l CROSS JOIN quarter q
 		CROSS JOIN LATERAL (SELECT FROM carillon.lane_gates(q.at) g WHERE g.lane_id = l.lane_id AND NOT g."day" AND NOT g.holiday AND NOT g."window" OFFSET 0) g
 	), lead_open AS MATERIALIZED (
 		SELECT h.id, q.at FROM lead_hours h CROSS JOIN quarter q
 		WHERE NOT EXISTS (SELECT FROM unnest(h.zones) z WHERE NOT carillon.in_window((q.at AT TIME ZONE z)::time, h.w_start, h.w_end))
 	), both_open AS MATERIALIZED (
-		SELECT s.lane_id, s.no, o.hour, count(*) / 4.0 AS part
+		SELECT s.lane_id, s.no, o.hour, sum(o.part) AS part
 		FROM lane_set s JOIN lane_open o USING (lane_id) JOIN lead_open h ON h.id = s.id AND h.at = o.at GROUP BY s.lane_id, s.no, o.hour
 	), come AS MATERIALIZED (
 		SELECT f.lane_id, s.no, f.hour, sum(f.n)::bigint AS n FROM free f JOIN lead_hours h ON (h.zones, h.w_start, h.w_end) = (f.zones, f.w_start, f.w_end)
