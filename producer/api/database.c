@@ -26,6 +26,7 @@ static const struct {
 } kinds[API_STMT_COUNT] = {
 	[API_CAMPAIGN_CONTACTS] = {.long_work = true},	 [API_LEADS_BULK] = {.long_work = true},
 	[API_SUPPRESSIONS_IMPORT] = {.long_work = true}, [API_REDIAL_IMPORT] = {.long_work = true},
+	[API_PLAN] = {.long_work = true},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
 };
 

@@ -50,7 +50,7 @@ static const struct resource *const resources[] = {
 	&leads_resource,     &follow_ups_resource, &suppressions_resource,
 	&calls_resource,     &scheduler_resource,  &dead_letters_resource,
 	&outcomes_resource,  &tenants_resource,	   &accounts_resource,
-	&api_keys_resource,
+	&api_keys_resource,  &plan_resource,	   &pacing_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

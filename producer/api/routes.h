@@ -43,6 +43,8 @@ extern const struct resource outcomes_resource;
 extern const struct resource redial_resource;
 extern const struct resource redial_records_resource;
 extern const struct resource campaigns_resource;
+extern const struct resource plan_resource;
+extern const struct resource pacing_resource;
 extern const struct resource leads_resource;
 extern const struct resource follow_ups_resource;
 extern const struct resource suppressions_resource;

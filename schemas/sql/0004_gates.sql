@@ -237,6 +237,18 @@ RETURNS double precision LANGUAGE sql STABLE AS $$
 	SELECT CASE WHEN rate IS NOT NULL THEN least(greatest(rate, 1), tokens + extract(epoch FROM at - tokens_at) * rate) END
 $$;
 
+-- When the oldest of the dials that fill a cap no longer counts.
+CREATE FUNCTION cap_opens(the_phone text, the_tenant text, most_24h integer, most_7d integer, at timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+	SELECT greatest(
+		(SELECT c.claimed_at + interval '24 hours' FROM carillon.calls c WHERE most_24h IS NOT NULL AND c.phone = the_phone AND c.tenant_id = the_tenant
+			AND c.claimed_at > at - interval '24 hours' AND c.status NOT IN ('rejected', 'not_dialed')
+			ORDER BY c.claimed_at DESC OFFSET most_24h - 1 LIMIT 1),
+		(SELECT c.claimed_at + interval '7 days' FROM carillon.calls c WHERE most_7d IS NOT NULL AND c.phone = the_phone AND c.tenant_id = the_tenant
+			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')
+			ORDER BY c.claimed_at DESC OFFSET most_7d - 1 LIMIT 1))
+$$;
+
 -- For people and the API: every gate of a follow-up with its verdict, the facts used and when it opens. What is live, queued
 -- and spent is that of now.
 CREATE FUNCTION gates_of(f follow_ups, at timestamptz)
@@ -248,13 +260,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 			WHEN v.gate IN ('lead_window', 'no_common_window') THEN o.opening
 			WHEN v.gate = 'frequency' THEN carillon.next_opening(g.opens_from, g.lane_id,
 				CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, g.lead_start, g.lead_end)
-			WHEN v.gate = 'cap' THEN greatest(   -- when the oldest of the dials that fill it no longer counts
-				(SELECT c.claimed_at + interval '24 hours' FROM carillon.calls c WHERE n.cap_24h IS NOT NULL AND c.phone = g.phone AND c.tenant_id = g.tenant_id
-					AND c.claimed_at > at - interval '24 hours' AND c.status NOT IN ('rejected', 'not_dialed')
-					ORDER BY c.claimed_at DESC OFFSET n.cap_24h - 1 LIMIT 1),
-				(SELECT c.claimed_at + interval '7 days' FROM carillon.calls c WHERE n.cap_7d IS NOT NULL AND c.phone = g.phone AND c.tenant_id = g.tenant_id
-					AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')
-					ORDER BY c.claimed_at DESC OFFSET n.cap_7d - 1 LIMIT 1))
+			WHEN v.gate = 'cap' THEN carillon.cap_opens(g.phone, g.tenant_id, n.cap_24h, n.cap_7d, at)
 			WHEN v.gate = 'rate' THEN at + (1 - t.tokens) / n.rate_per_second * interval '1 second' END
 	FROM (SELECT c FROM carillon.lane_gates(at) c WHERE c.lane_id = (f).lane_id) w
 	CROSS JOIN LATERAL carillon.lead_gates(f, w.c, at) g
