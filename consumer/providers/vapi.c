@@ -138,6 +138,18 @@ static const char *number_of(const struct account *a, const struct dial *d)
 	return d->phone_number_id ? d->phone_number_id : account_setting(a, "phone_number_id");
 }
 
+/* So late it would ring at the wrong time: then Vapi does not dial either. */
+static void add_schedule(struct buf *b, const struct dial *d)
+{
+	char now[TIME_TEXT_BYTES], latest[TIME_TEXT_BYTES];
+
+	if (d->dial_by_ms <= 0)
+		return;
+	time_format(d->now_ms, now);
+	time_format(d->dial_by_ms, latest);
+	buf_addf(b, ",\"schedulePlan\":{\"earliestAt\":\"%s\",\"latestAt\":\"%s\"}", now, latest);
+}
+
 static void add_body(struct buf *b, const struct account *a, const struct dial *d)
 {
 	char name[NAME_MAX_BYTES + 1];
@@ -158,7 +170,9 @@ static void add_body(struct buf *b, const struct account *a, const struct dial *
 	add_variables(b, d);
 	buf_addf(b, "},\"maxDurationSeconds\":%lld", (long long)d->max_call_s);
 	add_server(b, a, d);
-	buf_adds(b, "}}");
+	buf_addc(b, '}');
+	add_schedule(b, d);
+	buf_addc(b, '}');
 }
 
 static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
@@ -246,6 +260,24 @@ static bool build_get(const struct account *a, const char *provider_call_id,
 	buf_add_url(&r->url, provider_call_id, strlen(provider_call_id));
 	add_authorization(a, r);
 	return !r->url.failed && !r->authorization.failed;
+}
+
+/*
+ * By the URL that a call has while it goes on, which is a secret of that call alone: our key is not
+ * shown to it, for it is no address of the account's.
+ */
+static bool build_hang_up(const struct account *a, const char *provider_call_id, const json_t *row,
+			  struct provider_request *r)
+{
+	const char *url = json_path_text(row, "monitor.controlUrl");
+
+	(void)a, (void)provider_call_id;
+	if (!url || strncasecmp(url, "http", 4) != 0)
+		return false;
+	buf_adds(&r->url, url);
+	buf_adds(&r->authorization, "Accept: application/json");
+	buf_adds(&r->body, "{\"type\":\"end-call\"}");
+	return !r->url.failed;
 }
 
 static int64_t path_time(const json_t *row, const char *path)
@@ -336,4 +368,5 @@ const struct adapter vapi_adapter = {
 	.list_rows = list_rows,
 	.read_row = read_row,
 	.build_get = build_get,
+	.build_hang_up = build_hang_up,
 };

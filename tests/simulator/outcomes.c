@@ -30,6 +30,9 @@ static const struct outcome outcomes[] = {
 	{"BUSY", 5, "busy", "customer-busy", "busy", NULL, "BUSY", NULL, false, false},
 	{"FAILED", 5, "failed", "twilio-failed-to-connect-call", "failed", NULL, NULL, NULL, false,
 	 false},
+	/* Ended from outside; never drawn. */
+	{"CANCELLED", 0, "cancelled", "manually-canceled", "canceled", NULL, "CANCELED", NULL,
+	 false, false},
 };
 
 #define OUTCOMES (sizeof(outcomes) / sizeof(outcomes[0]))
