@@ -109,6 +109,7 @@ struct found_call {
 	const char *summary;
 	const char *transcript;
 	const char *recording_url;
+	const char *success_evaluation;
 	int64_t cost_micros;
 };
 void found_call_init(struct found_call *f);

@@ -288,6 +288,18 @@ static int64_t path_time(const json_t *row, const char *path)
 	return text && time_parse(text, strlen(text), &at) == 0 ? at : MSG_NO_TIME;
 }
 
+/* The first one is deprecated, and what most calls still have. */
+static const char *vapi_recording(const json_t *artifact)
+{
+	static const char *const paths[] = {"recordingUrl", "recording.mono.combinedUrl",
+					    "recording.stereoUrl"};
+	const char *url = NULL;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !url; i++)
+		url = json_path_text(artifact, paths[i]);
+	return url;
+}
+
 static void read_end(const json_t *row, struct found_call *f)
 {
 	const struct refusal_rule *rule = refusal_of_end(&vapi_adapter, row);
@@ -308,7 +320,8 @@ static void read_end(const json_t *row, struct found_call *f)
 		f->cost_micros = (int64_t)(cost * 1e6);
 	f->summary = json_path_text(row, "analysis.summary");
 	f->transcript = json_path_text(row, "artifact.transcript");
-	f->recording_url = json_path_text(row, "artifact.recordingUrl");
+	f->recording_url = vapi_recording(json_path(row, "artifact"));
+	f->success_evaluation = json_path_text(row, "analysis.successEvaluation");
 	if (!found_call_said(f, &vapi_adapter,
 			     json_path_text(row, "analysis.structuredData.outcome")) &&
 	    !found_call_said(f, &vapi_adapter,

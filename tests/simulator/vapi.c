@@ -274,9 +274,13 @@ static void write_end(const struct call *c, struct buf *out)
 	if (c->answered_at)
 		add_time(out, "startedAt", c->answered_at);
 	add_time(out, "endedAt", c->ended_at);
-	buf_addf(out, ",\"cost\":%s,\"artifact\":{\"transcript\":\"%s\",\"messages\":[]}",
+	buf_addf(out, ",\"cost\":%s,\"artifact\":{\"transcript\":\"%s\",\"messages\":[]",
 		 c->outcome->talked ? "0.07" : "0.01",
 		 c->outcome->talked ? "AI: Hello. User: Hello." : "");
+	if (c->outcome->talked)
+		buf_addf(out, ",\"recordingUrl\":\"https://recordings.example.test/%s.wav\"",
+			 c->id);
+	buf_addc(out, '}');
 	write_analysis(c, out);
 }
 
