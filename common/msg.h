@@ -99,6 +99,7 @@ struct msg_call_event {
 	int64_t cost_micros; /* millionths of the account's currency unit */
 	const char *raw;     /* the provider's body */
 	size_t raw_bytes;
+	const char *success_evaluation; /* the provider's own word or number */
 };
 
 struct msg_redial_update {

@@ -97,6 +97,7 @@ static const struct msg_field event_fields[] = {
 	FIELD(LONG, N, event.cost_micros, "cost_micros"),
 	{"raw", MSG_FIELD_BYTES, N, offsetof(struct msg, event.raw),
 	 offsetof(struct msg, event.raw_bytes), NULL},
+	FIELD(TEXT, N, event.success_evaluation, "success_evaluation"),
 };
 
 static const struct msg_field redial_fields[] = {

@@ -7,6 +7,7 @@
 #include "consumer/consumer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/kafka.h"
 #include "common/log.h"
@@ -19,6 +20,7 @@
 #define REGISTRY_REQUESTS_MAX 8
 #define PUBLISH_WAIT_MS 5000
 #define ERROR_BYTES 1024
+#define HANG_UP_CHANNEL "carillon_hang_up"
 
 /* ---- The shared PostgreSQL connection ---- */
 
@@ -41,8 +43,13 @@ static void on_watch_state(void *arg, bool up, const char *reason)
 
 static void on_notify(void *arg, const char *channel, const char *payload)
 {
-	(void)channel, (void)payload;
-	refresh(arg);
+	struct consumer *c = arg;
+
+	(void)payload;
+	if (strcmp(channel, HANG_UP_CHANNEL) != 0)
+		refresh(c);
+	else if (c->reconciler)
+		reconciler_wake(c->reconciler);
 }
 
 /* ---- Parts ---- */
@@ -113,7 +120,7 @@ static bool start_shared(struct consumer *c, struct buf *error)
 
 static bool start_dispatch(struct consumer *c, struct buf *error)
 {
-	static const char *const channels[] = {"carillon_settings", NULL};
+	static const char *const channels[] = {"carillon_settings", HANG_UP_CHANNEL, NULL};
 	const struct config *cfg = c->process.cfg;
 	struct ev_loop *loop = c->process.loop;
 	const struct pg_options po = {

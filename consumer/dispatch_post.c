@@ -259,6 +259,8 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		.assistant_id = pg_text(rows, row, c->assistant_id),
 		.phone_number_id = pg_text(rows, row, c->phone_number_id),
 		.max_call_s = d->max_call_s,
+		.now_ms = clock_wall_ms(d->o.clock),
+		.dial_by_ms = j->dial_by != MSG_NO_TIME ? j->dial_by : 0,
 	};
 	provider_request_clear(&d->request);
 	if (!j->adapter->build(a, &dial, &d->request, &reason)) {

@@ -42,6 +42,7 @@ struct check {
 	int64_t absent_at; /* of the first complete list without it, or MSG_NO_TIME */
 	int64_t checks;	   /* this one included */
 	bool has_event;	   /* the provider has spoken of it */
+	bool hang_up;	   /* an operator wants it ended */
 };
 
 enum seen {

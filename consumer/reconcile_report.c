@@ -127,6 +127,7 @@ static void fill_event(struct finding *f, const struct found_call *call, int64_t
 	e->summary = call->summary;
 	e->transcript = call->transcript;
 	e->recording_url = call->recording_url;
+	e->success_evaluation = call->success_evaluation;
 	e->cost_micros = call->cost_micros;
 	if (call->ended_at != MSG_NO_TIME && call->ended_at < wall_ms)
 		e->occurred_at = call->ended_at;

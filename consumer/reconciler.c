@@ -17,6 +17,10 @@
 #define PASS_CALLS_MAX 64
 #define PASS_LEASE_S 120 /* a call taken by one that died is taken again after */
 #define LOOKUPS_AT_ONCE 8
+#define HANG_UPS_AT_ONCE 8
+#define HANG_UP_TRIES "5"
+#define HANG_UP_AGAIN_MS 3000
+#define HUNG_UP_LOOK_MS 10000 /* for the end, if no event tells of it */
 #define FAILED_WAIT_MS 5000
 #define ARRAY_MAX_BYTES (64u << 10)
 
@@ -29,6 +33,7 @@ struct reconciler {
 	ev_timer sweep;
 	bool stopping;
 	bool took_over;
+	bool woken; /* during a pass: the next one follows at once */
 
 	/* The pass under way. */
 	bool busy;
@@ -85,8 +90,9 @@ static void log_undetermined(const PGresult *rows)
 
 static void end_pass(struct reconciler *r)
 {
-	bool again = r->full && !r->stopping;
+	bool again = (r->full || r->woken) && !r->stopping;
 
+	r->woken = false;
 	for (size_t i = 0; i < r->n; i++)
 		json_decref(r->findings[i].target.row);
 	free(r->findings);
@@ -119,21 +125,29 @@ static bool waits(const struct finding *f)
 	return s == STEP_WAIT || s == STEP_NOTE_ABSENT || s == STEP_ENDED || s == STEP_END_UNKNOWN;
 }
 
+#define PASS_ARRAYS 7
+
 struct pass_arrays {
-	struct buf bufs[4];
-	struct pg_array marks, jobs, waits, absences;
+	struct buf bufs[PASS_ARRAYS];
+	struct pg_array marks, jobs, waits, absences, ended, words, reasons;
 };
 
 static void fill_arrays(struct reconciler *r, struct pass_arrays *a)
 {
-	for (size_t i = 0; i < 4; i++)
+	struct pg_array *const arrays[PASS_ARRAYS] = {
+		&a->marks, &a->jobs, &a->waits, &a->absences, &a->ended, &a->words, &a->reasons};
+
+	for (size_t i = 0; i < PASS_ARRAYS; i++) {
 		buf_init(&a->bufs[i], ARRAY_MAX_BYTES);
-	pg_array_init(&a->marks, &a->bufs[0]);
-	pg_array_init(&a->jobs, &a->bufs[1]);
-	pg_array_init(&a->waits, &a->bufs[2]);
-	pg_array_init(&a->absences, &a->bufs[3]);
+		pg_array_init(arrays[i], &a->bufs[i]);
+	}
 	for (size_t i = 0; i < r->n; i++) {
 		const struct finding *f = &r->findings[i];
+		if (f->hang_up.tried) {
+			pg_array_add(&a->ended, f->check.job_id);
+			pg_array_add(&a->words, hang_up_text(f->hang_up.result));
+			pg_array_add(&a->reasons, f->hang_up.reason);
+		}
 		if (f->decision.step == STEP_UNDETERMINED)
 			pg_array_add(&a->marks, f->check.job_id);
 		if (!waits(f))
@@ -160,15 +174,19 @@ static void write_pass(struct reconciler *r)
 	const char *marks[] = {pg_array_finish(&a.marks)};
 	const char *again[] = {pg_array_finish(&a.jobs), pg_array_finish(&a.waits),
 			       pg_array_finish(&a.absences)};
+	const char *hang_ups[] = {pg_array_finish(&a.ended), pg_array_finish(&a.words),
+				  pg_array_finish(&a.reasons), HANG_UP_TRIES};
 	if (pg_begin(r->o.pg, on_pass_written, r)) {
 		pg_add(r->o.pg, CONSUMER_MARK_UNDETERMINED, 1, marks);
 		pg_add(r->o.pg, CONSUMER_CHECK_AGAIN, 3, again);
 		pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
+		if (hang_ups[0][1] != '}')
+			pg_add(r->o.pg, CONSUMER_HANG_UPS, 4, hang_ups);
 		pg_commit(r->o.pg);
 	} else {
 		end_pass(r);
 	}
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < PASS_ARRAYS; i++)
 		buf_release(&a.bufs[i]);
 }
 
@@ -213,6 +231,48 @@ static void log_finding(const struct finding *f)
 			  LOG_STR("account", f->check.account));
 }
 
+/* ---- Hanging up: a call that was seen to go on, and only while it is ---- */
+
+static void note_hang_up(struct finding *f)
+{
+	const struct hang_up *h = &f->hang_up;
+	const char *word = hang_up_text(h->result);
+
+	f->decision.wait_ms = h->result == HANG_UP_TOLD ? HUNG_UP_LOOK_MS : HANG_UP_AGAIN_MS;
+	metric_add(METRIC_HANG_UPS, word, 1);
+	log_info("call.hang_up", LOG_STR("job_id", f->check.job_id),
+		 LOG_STR("account", f->check.account), LOG_STR("result", word),
+		 LOG_STR("error", h->reason));
+}
+
+static void on_hung_up(struct hang_up *h, void *arg)
+{
+	struct finding *f = arg;
+	struct reconciler *r = f->r;
+
+	(void)h;
+	note_hang_up(f);
+	finding_publish(f, NULL, r->o.publisher, reference_rules(r->o.reference), r->o.worker,
+			clock_wall_ms(r->o.clock));
+}
+
+/* True: the finding waits for the provider's answer. */
+static bool hang_up(struct reconciler *r, struct finding *f, const struct adapter *ad)
+{
+	const struct account *a = reference_account(r->o.reference, f->check.account);
+
+	f->hang_up.done = on_hung_up;
+	f->hang_up.arg = f;
+	if (ad && hang_up_send(&f->hang_up, r->http, ad, a, f->check.provider_call_id,
+			       f->target.row, r->lookup_timeout_ms))
+		return true;
+	if (f->hang_up.tried)
+		note_hang_up(f);
+	else
+		f->decision.wait_ms = HANG_UP_AGAIN_MS;
+	return false;
+}
+
 static void decide(struct reconciler *r, struct finding *f)
 {
 	const struct adapter *ad = adapter_find(f->check.provider);
@@ -230,6 +290,8 @@ static void decide(struct reconciler *r, struct finding *f)
 	else if (s.seen == SEEN_CALL)
 		s.seen = SEEN_NOTHING;
 	reconcile_decide(&r->policy, ad, &f->check, &s, db_now(r), &f->decision);
+	if (f->check.hang_up && f->decision.step == STEP_WAIT && hang_up(r, f, ad))
+		return;
 	log_finding(f);
 	finding_publish(f, s.call, r->o.publisher, reference_rules(r->o.reference), r->o.worker,
 			clock_wall_ms(r->o.clock));
@@ -374,6 +436,7 @@ static void read_check(const PGresult *rows, int row, struct check *c)
 	c->absent_at = time_column(rows, row, "absent_at");
 	c->checks = pg_int(rows, row, pg_col(rows, "checks"));
 	c->has_event = pg_bool(rows, row, pg_col(rows, "has_event"));
+	c->hang_up = pg_bool(rows, row, pg_col(rows, "hang_up"));
 }
 
 static void on_due(void *arg, const struct pg_batch_result *b)
@@ -461,7 +524,7 @@ struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_
 {
 	struct reconciler *r = calloc(1, sizeof(*r));
 	const struct http_client_options ho = {
-		.max_requests = LOOKUPS_AT_ONCE,
+		.max_requests = LOOKUPS_AT_ONCE + HANG_UPS_AT_ONCE,
 		.connection_max_idle_s = (long)config_int(o->cfg, CONFIG_KEY_CONNECTION_MAX_IDLE_S),
 		.allow_insecure = config_bool(o->cfg, CONFIG_KEY_ALLOW_INSECURE_PROVIDERS),
 		.user_agent = "carillon/" CARILLON_VERSION,
@@ -484,6 +547,17 @@ struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_
 	}
 	ev_timer_start(loop, &r->sweep);
 	return r;
+}
+
+void reconciler_wake(struct reconciler *r)
+{
+	if (r->busy || r->stopping) {
+		r->woken = true;
+		return;
+	}
+	ev_timer_stop(r->loop, &r->sweep);
+	ev_timer_set(&r->sweep, 0.0, r->sweep.repeat);
+	ev_timer_start(r->loop, &r->sweep);
 }
 
 void reconciler_stop(struct reconciler *r)

@@ -33,6 +33,8 @@ struct reconciler_options {
 
 /* NULL without memory. */
 struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_options *o);
+/* There is something to look at now. */
+void reconciler_wake(struct reconciler *r);
 /* Begins no further pass. What it was about is taken again later, by this one's successor or
  * another. */
 void reconciler_stop(struct reconciler *r);

@@ -4,6 +4,7 @@
 #define CARILLON_CONSUMER_RECONCILER_INTERNAL_H
 
 #include "common/msg.h"
+#include "consumer/hang_up.h"
 #include "consumer/lookup.h"
 #include "consumer/reconciler.h"
 #include "consumer/result_batch.h"
@@ -18,6 +19,7 @@ struct finding {
 	bool looked; /* the look-up is over, or there can't be one */
 	int64_t asked_at;
 
+	struct hang_up hang_up;
 	struct reconcile_decision decision;
 	struct msg_dispatch_result
 		result; /* of ACCEPTED, REFUSED, NOT_DIALED; borrows from the rest */

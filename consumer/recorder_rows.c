@@ -197,6 +197,7 @@ static void add_event(struct recorder_rows *inbox, const struct msg_call_event *
 	body_text(body, "summary", e->summary);
 	body_text(body, "transcript", e->transcript);
 	body_text(body, "recording_url", e->recording_url);
+	body_text(body, "success_evaluation", e->success_evaluation);
 	if (e->cost_micros != MSG_NO_INT) {
 		body_key(body, "cost_micros");
 		buf_addf(body, "%lld", (long long)e->cost_micros);

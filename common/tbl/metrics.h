@@ -27,6 +27,7 @@ METRIC_ROW(WEBHOOKS, "webhooks", COUNTER, "answer", "provider webhooks, by the a
 METRIC_ROW(WEBHOOK_EVENTS, "webhook_events", COUNTER, "type", "normalized provider events, by type")
 METRIC_ROW(WEBHOOK_ACK, "webhook_ack", HISTOGRAM, NULL, "time from request to answer of accepted webhooks")
 METRIC_ROW(SIGNATURE_FAILURES, "signature_failures", COUNTER, "account", "webhooks refused as forged, by account")
+METRIC_ROW(HANG_UPS, "hang_ups", COUNTER, "result", "providers told to end a call, by what came of it")
 METRIC_ROW(HTTP_REQUESTS, "http_requests", COUNTER, "status", "HTTP requests answered, by status")
 METRIC_ROW(PG_UP, "postgres_up", GAUGE, NULL, "1 while PostgreSQL is connected")
 METRIC_ROW(PG_RETRIES, "postgres_retries", COUNTER, NULL, "batches repeated after a transient database error")

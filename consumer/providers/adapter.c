@@ -200,7 +200,7 @@ const char *refusal_text(enum refusal r)
 }
 
 /* Foreign words: what is cut or is no text would be refused by Kafka's and the database's side. */
-static void set_error(struct verdict *v, const char *reason)
+void verdict_error(struct verdict *v, const char *reason)
 {
 	size_t n = 0, left = strlen(reason);
 
@@ -225,7 +225,7 @@ void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const ch
 	if (v->retry_after_ms < 0 && rule->wait_s > 0)
 		v->retry_after_ms = rule->wait_s * INT64_C(1000);
 	v->provider_call_id[0] = '\0';
-	set_error(v, reason);
+	verdict_error(v, reason);
 }
 
 void verdict_unknown(struct verdict *v, const char *reason)
@@ -233,7 +233,7 @@ void verdict_unknown(struct verdict *v, const char *reason)
 	v->result = RESULT_UNKNOWN;
 	v->refusal = REFUSAL_NONE;
 	v->provider_call_id[0] = '\0';
-	set_error(v, reason);
+	verdict_error(v, reason);
 }
 
 const char *adapter_error_text(const json_t *body)
@@ -349,7 +349,7 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 	};
 	if (!a->body_started) {
 		v->result = RESULT_NOT_SENT;
-		set_error(v, a->error ? a->error : "answered before the request was sent");
+		verdict_error(v, a->error ? a->error : "answered before the request was sent");
 		return;
 	}
 	if (a->outcome != HTTP_ANSWERED) {

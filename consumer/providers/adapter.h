@@ -38,6 +38,8 @@ struct dial {
 	const char *variables;	     /* JSON object text for the agent's prompt, or NULL */
 	const char *assistant_id;    /* a campaign's own; NULL: the account's */
 	const char *phone_number_id; /* likewise */
+	int64_t now_ms;		     /* wall clock */
+	int64_t dial_by_ms;	     /* not to be rung after; 0: whenever */
 	int64_t max_call_s;
 };
 
@@ -107,6 +109,7 @@ struct found_call {
 	const char *summary;
 	const char *transcript;
 	const char *recording_url;
+	const char *success_evaluation;
 	int64_t cost_micros;
 };
 void found_call_init(struct found_call *f);
@@ -163,6 +166,10 @@ struct adapter {
 	/* Asks for one call, which read_row reads. NULL: a call can be found by the list alone. */
 	bool (*build_get)(const struct account *a, const char *provider_call_id,
 			  struct provider_request *r);
+	/* A POST that ends a call which goes on, `row` as build_get's answer shows it. False: the
+	 * row does not permit it. NULL: it can't be ended from outside. */
+	bool (*build_hang_up)(const struct account *a, const char *provider_call_id,
+			      const json_t *row, struct provider_request *r);
 };
 
 /* NULL for a provider that can't be dialed. */
@@ -186,6 +193,8 @@ void adapter_error_texts(const json_t *body, char *ret_text, size_t n);
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);
 void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const char *reason);
 void verdict_unknown(struct verdict *v, const char *reason);
+/* Foreign words, cut to fit and made text. */
+void verdict_error(struct verdict *v, const char *reason);
 /* `"customer_name":"Ada","job_id":"...","lead_id":"..."` and the lead's own variables. */
 void add_variables(struct buf *b, const struct dial *d);
 /* `"customer_name"`'s value: "Ada Lovelace", at most max_bytes; "" if there is no name. */

@@ -199,6 +199,17 @@ static bool build_get(const struct account *a, const char *provider_call_id,
 	return !r->url.failed && !r->authorization.failed;
 }
 
+static bool build_hang_up(const struct account *a, const char *provider_call_id, const json_t *row,
+			  struct provider_request *r)
+{
+	(void)row;
+	if (!build_get(a, provider_call_id, r))
+		return false;
+	buf_adds(&r->url, "/stop");
+	buf_adds(&r->body, "{}");
+	return !r->url.failed;
+}
+
 /* With and without its '+'. "" for what is no number. */
 static void read_phone(const char *text, char ret_phone[PHONE_BYTES])
 {
@@ -283,4 +294,5 @@ const struct adapter bland_adapter = {
 	.list_rows = list_rows,
 	.read_row = read_row,
 	.build_get = build_get,
+	.build_hang_up = build_hang_up,
 };

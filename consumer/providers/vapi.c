@@ -118,6 +118,18 @@ static const char *number_of(const struct account *a, const struct dial *d)
 	return d->phone_number_id ? d->phone_number_id : account_setting(a, "phone_number_id");
 }
 
+/* So late it would ring at the wrong time: then Vapi does not dial either. */
+static void add_schedule(struct buf *b, const struct dial *d)
+{
+	char now[TIME_TEXT_BYTES], latest[TIME_TEXT_BYTES];
+
+	if (d->dial_by_ms <= 0)
+		return;
+	time_format(d->now_ms, now);
+	time_format(d->dial_by_ms, latest);
+	buf_addf(b, ",\"schedulePlan\":{\"earliestAt\":\"%s\",\"latestAt\":\"%s\"}", now, latest);
+}
+
 static void add_body(struct buf *b, const struct account *a, const struct dial *d)
 {
 	char name[NAME_MAX_BYTES + 1];
@@ -138,7 +150,9 @@ static void add_body(struct buf *b, const struct account *a, const struct dial *
 	add_variables(b, d);
 	buf_addf(b, "},\"maxDurationSeconds\":%lld", (long long)d->max_call_s);
 	add_server(b, a, d);
-	buf_adds(b, "}}");
+	buf_addc(b, '}');
+	add_schedule(b, d);
+	buf_addc(b, '}');
 }
 
 static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
@@ -228,12 +242,42 @@ static bool build_get(const struct account *a, const char *provider_call_id,
 	return !r->url.failed && !r->authorization.failed;
 }
 
+/*
+ * By the URL that a call has while it goes on, which is a secret of that call alone: our key is not
+ * shown to it, for it is no address of the account's.
+ */
+static bool build_hang_up(const struct account *a, const char *provider_call_id, const json_t *row,
+			  struct provider_request *r)
+{
+	const char *url = json_path_text(row, "monitor.controlUrl");
+
+	(void)a, (void)provider_call_id;
+	if (!url || strncasecmp(url, "http", 4) != 0)
+		return false;
+	buf_adds(&r->url, url);
+	buf_adds(&r->authorization, "Accept: application/json");
+	buf_adds(&r->body, "{\"type\":\"end-call\"}");
+	return !r->url.failed;
+}
+
 static int64_t path_time(const json_t *row, const char *path)
 {
 	const char *text = json_path_text(row, path);
 	int64_t at = MSG_NO_TIME;
 
 	return text && time_parse(text, strlen(text), &at) == 0 ? at : MSG_NO_TIME;
+}
+
+/* The first one is deprecated, and what most calls still have. */
+static const char *vapi_recording(const json_t *artifact)
+{
+	static const char *const paths[] = {"recordingUrl", "recording.mono.combinedUrl",
+					    "recording.stereoUrl"};
+	const char *url = NULL;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && !url; i++)
+		url = json_path_text(artifact, paths[i]);
+	return url;
 }
 
 static void read_end(const json_t *row, struct found_call *f)
@@ -256,7 +300,8 @@ static void read_end(const json_t *row, struct found_call *f)
 		f->cost_micros = (int64_t)(cost * 1e6);
 	f->summary = json_path_text(row, "analysis.summary");
 	f->transcript = json_path_text(row, "artifact.transcript");
-	f->recording_url = json_path_text(row, "artifact.recordingUrl");
+	f->recording_url = vapi_recording(json_path(row, "artifact"));
+	f->success_evaluation = json_path_text(row, "analysis.successEvaluation");
 	if (!found_call_said(f, &vapi_adapter,
 			     json_path_text(row, "analysis.structuredData.outcome")) &&
 	    !found_call_said(f, &vapi_adapter,
@@ -316,4 +361,5 @@ const struct adapter vapi_adapter = {
 	.list_rows = list_rows,
 	.read_row = read_row,
 	.build_get = build_get,
+	.build_hang_up = build_hang_up,
 };

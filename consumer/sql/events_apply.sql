@@ -31,6 +31,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 			(array_agg(e.body ->> 'summary' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'summary'))[1] AS summary,
 			(array_agg(e.body ->> 'transcript' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'transcript'))[1] AS transcript,
 			(array_agg(e.body ->> 'recording_url' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'recording_url'))[1] AS recording_url,
+			(array_agg(e.body ->> 'success_evaluation' ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'success_evaluation'))[1] AS success_evaluation,
 			(array_agg((e.body ->> 'cost_micros')::bigint ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.body ? 'cost_micros'))[1] AS cost_micros
 		FROM call_events e WHERE e.call_job_id = k.job_id AND e.message = 'event') f
 ), verdict AS MATERIALIZED (
@@ -60,15 +61,16 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 ), freed AS (
 	DELETE FROM live WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NOT NULL))
 ), report AS (
-	INSERT INTO call_reports (job_id, summary, transcript, recording_url, cost_micros)
-	SELECT f.job_id, f.summary, f.transcript, f.recording_url, f.cost_micros
+	INSERT INTO call_reports (job_id, summary, transcript, recording_url, cost_micros, success_evaluation)
+	SELECT f.job_id, f.summary, f.transcript, f.recording_url, f.cost_micros, f.success_evaluation
 	FROM fold f
-	WHERE coalesce(f.summary, f.transcript, f.recording_url, f.cost_micros::text) IS NOT NULL
+	WHERE coalesce(f.summary, f.transcript, f.recording_url, f.cost_micros::text, f.success_evaluation) IS NOT NULL
 	ORDER BY f.job_id
 	ON CONFLICT (job_id) DO UPDATE SET summary = coalesce(excluded.summary, call_reports.summary),
 		transcript = coalesce(excluded.transcript, call_reports.transcript),
 		recording_url = coalesce(excluded.recording_url, call_reports.recording_url),
-		cost_micros = coalesce(excluded.cost_micros, call_reports.cost_micros), updated_at = now()
+		cost_micros = coalesce(excluded.cost_micros, call_reports.cost_micros),
+		success_evaluation = coalesce(excluded.success_evaluation, call_reports.success_evaluation), updated_at = now()
 ), marked AS (
 	UPDATE call_events e SET state = CASE WHEN n.rank >= n.event_rank THEN 'applied' ELSE 'history' END, applied_at = now()
 	FROM (SELECT unnest(new_ids) AS id, unnest(new_ranks) AS rank, event_rank FROM fold) n WHERE e.id = n.id

@@ -41,9 +41,9 @@ WITH waiting AS MATERIALIZED (
 		WHEN k.candidates = 1 OR k.their_id IS NOT NULL THEN k.lead_id END AS the_lead
 	FROM known k
 ), dialed AS (
-	INSERT INTO calls (job_id, tenant_id, kind, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at,
+	INSERT INTO calls (job_id, tenant_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at,
 		posted_at, ended_at, provider_call_id, outcome)
-	SELECT job_id, tenant_id, 'outside', the_lead, account_id, provider, phone, 1,
+	SELECT job_id, tenant_id, 'outside', (SELECT n.id FROM lanes n WHERE n.tenant_id = placed.tenant_id AND n.name = 'redial'), the_lead, account_id, provider, phone, 1,
 		CASE WHEN outcome_is_failure(outcome) THEN 'failed' ELSE 'completed' END,
 		account, at, at, at, at, provider_call_id, outcome
 	FROM placed WHERE the_lead IS NOT NULL

@@ -23,11 +23,17 @@ struct api_database {
 static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
 	bool in_parts;	/* stream.h */
+	const char *content_type; /* NULL: JSON */
 } kinds[API_STMT_COUNT] = {
-	[API_CAMPAIGN_CONTACTS] = {.long_work = true},	 [API_LEADS_BULK] = {.long_work = true},
-	[API_SUPPRESSIONS_IMPORT] = {.long_work = true}, [API_REDIAL_IMPORT] = {.long_work = true},
+	[API_CAMPAIGN_CONTACTS] = {.long_work = true},
+	[API_LEADS_BULK] = {.long_work = true},
+	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
+	[API_REDIAL_IMPORT] = {.long_work = true},
 	[API_PLAN] = {.long_work = true},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
+	[API_CALLS_EXPORT] = {.long_work = true,
+			      .in_parts = true,
+			      .content_type = "text/csv; charset=utf-8"},
 };
 
 struct request {
@@ -190,7 +196,8 @@ void api_database_answer(struct api_database *db, const char *tenant, struct htt
 			 const struct api_words *words)
 {
 	if (kinds[stmt].in_parts) {
-		api_stream_answer(db, tenant, x, stmt, params_count, params, words);
+		api_stream_answer(db, tenant, x, stmt, kinds[stmt].content_type, params_count,
+				  params, words);
 		return;
 	}
 	struct request *r = http_alloc(x, sizeof(*r));

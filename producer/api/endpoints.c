@@ -166,6 +166,16 @@ static bool find_params(const struct resource *r, const struct endpoint *e, stru
 	return true;
 }
 
+/* Asked for by name: a browser's "anything" means JSON. */
+static enum api_stmt stmt_of(const struct resource *r, const struct endpoint *e,
+			     const struct http_exchange *x)
+{
+	const char *accept = http_header(x, "Accept");
+	bool has_csv = r->csv_path && strcmp(r->csv_path, e->path) == 0;
+
+	return has_csv && accept && strcasestr(accept, "text/csv") ? r->csv : e->stmt;
+}
+
 void endpoint_serve(const struct resource *r, const struct endpoint *e, const struct api *api,
 		    struct http_exchange *x)
 {
@@ -180,6 +190,7 @@ void endpoint_serve(const struct resource *r, const struct endpoint *e, const st
 		n++;
 	buf_init(&records, RECORDS_JSON_BYTES);
 	if (find_params(r, e, x, &records, params))
-		api_database_answer(api->database, caller.tenant, x, e->stmt, n, params, r->words);
+		api_database_answer(api->database, caller.tenant, x, stmt_of(r, e, x), n, params,
+				    r->words);
 	buf_release(&records);
 }

@@ -50,7 +50,9 @@ struct resource {
 				   ?tenant= may give */
 	const struct api_words *words;
 	const struct record_shape *records; /* of rows with PARAM_RECORDS */
-	bool any_query; /* a query parameter that no row names is ignored, not refused */
+	const char *csv_path;		    /* a GET of this, or NULL, is also answered */
+	enum api_stmt csv; /* by this, from the same parameters, if CSV is wanted */
+	bool any_query;	   /* a query parameter that no row names is ignored, not refused */
 };
 
 #define RESOURCE_ENDPOINTS(rows) .endpoints = (rows), .count = sizeof(rows) / sizeof((rows)[0])

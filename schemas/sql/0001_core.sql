@@ -210,7 +210,7 @@ CREATE TABLE calls (
 	tenant_id        text NOT NULL,
 	follow_up_id     bigint,                        -- null: dialed by another dialer (kind `outside`)
 	kind             text NOT NULL,
-	lane_id          bigint,                        -- the same
+	lane_id          bigint,                        -- of another dialer's: the redial lane, which its end feeds
 	lead_id          bigint NOT NULL,
 	account_id       bigint NOT NULL,
 	provider         text NOT NULL,
@@ -265,6 +265,8 @@ CREATE TABLE live (                                 -- calls that hold their pho
 	checks        integer NOT NULL DEFAULT 0,
 	checker       text,                             -- the worker that looked last, and may still be about it
 	absent_at     timestamptz,                      -- first complete list without it
+	hang_up_at    timestamptz,                      -- somebody wants it ended, and its provider has not been told yet
+	hang_up_tries integer NOT NULL DEFAULT 0,
 	UNIQUE (phone, tenant_id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX live_lane ON live (lane_id);
@@ -275,6 +277,7 @@ CREATE TABLE call_reports (
 	transcript    text,
 	recording_url text,
 	cost_micros   bigint,
+	success_evaluation text,                        -- the provider's own, where it is more than yes or no
 	updated_at    timestamptz NOT NULL DEFAULT now()
 );
 

@@ -2,21 +2,49 @@
 -- What people decide: the fate of calls that could not be proved, dead letters, the stop switch. These functions are in
 -- PL/pgSQL where a lock must be held before what it guards is read: each of their statements sees all that is committed by then.
 
-CREATE FUNCTION call_record(c calls) RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('job_id', (c).job_id, 'status', (c).status, 'tenant', (c).tenant_id, 'kind', (c).kind,
-		'lead_id', (c).lead_id, 'follow_up_id', (c).follow_up_id, 'phone', (c).phone, 'provider', (c).provider,
-		'account', (SELECT name FROM carillon.accounts WHERE id = (c).account_id), 'provider_call_id', (c).provider_call_id,
-		'attempt', (c).attempt, 'due_at', carillon.iso_utc((c).due_at), 'claimed_at', carillon.iso_utc((c).claimed_at),
-		'posted_at', carillon.iso_utc((c).posted_at), 'answered_at', carillon.iso_utc((c).answered_at),
-		'ended_at', carillon.iso_utc((c).ended_at), 'http_status', (c).http_status, 'refusal', (c).refusal, 'error', (c).error,
-		'outcome', (c).outcome, 'ended_reason', (c).ended_reason, 'success', (c).success,
-		'callback_at', carillon.iso_utc((c).callback_at), 'duration_ms', (c).duration_ms, 'resolution', (c).resolution)
+-- A call in the history's words. What was refused or not dialed is scheduled again, unless the refusal is for good.
+CREATE FUNCTION call_word(status text, refusal text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE status WHEN 'dialing' THEN 'calling' WHEN 'ringing' THEN 'calling' WHEN 'not_dialed' THEN 'scheduled'
+		WHEN 'rejected' THEN CASE WHEN refusal IN ('number', 'configuration') THEN 'failed' ELSE 'scheduled' END ELSE status END
 $$;
 
+CREATE FUNCTION call_message(c calls) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT CASE (c).status
+		WHEN 'dialing' THEN 'The request to the provider is on its way.'
+		WHEN 'unknown' THEN 'Whether the provider took the call is being looked up.'
+		WHEN 'undetermined' THEN 'Whether it was dialed could not be proved: an operator decides.'
+		WHEN 'calling' THEN 'The provider took the call.'
+		WHEN 'ringing' THEN 'It rings.'
+		WHEN 'in_progress' THEN 'It was answered.'
+		WHEN 'rejected' THEN CASE WHEN (c).refusal IN ('number', 'configuration') THEN 'Refused by the provider for good' ELSE 'Refused by the provider and put back' END
+			|| coalesce(': ' || (c).error, '') || '.'
+		WHEN 'not_dialed' THEN 'Nothing was dialed, and it was put back' || coalesce(': ' || (c).error, '') || '.'
+		ELSE concat('Over', CASE WHEN (c).duration_ms > 0 THEN format(' after %s s', round((c).duration_ms / 1000.0)) END,
+			': ' || (c).outcome, ' (' || (c).ended_reason || ')', '.') END
+$$;
+
+-- Calls and scheduled calls (0015_history.sql) have the same members. In PL/pgSQL, as all that is asked for each row of a page: one in SQL
+-- is planned at each call.
+CREATE FUNCTION call_record(c calls) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT jsonb_build_object('id', (c).job_id, 'status', carillon.call_word((c).status, (c).refusal), 'ledgerStatus', (c).status,
+			'message', carillon.call_message(c), 'timestamp', carillon.iso_utc((c).claimed_at), 'scheduledTime', carillon.iso_utc((c).due_at),
+			'nextLookAt', NULL, 'tenant', (c).tenant_id, 'kind', (c).kind, 'contactId', (c).lead_id, 'contactName', l.name, 'phone', (c).phone,
+			'campaignId', k.id, 'campaignName', k.name, 'followUpId', (c).follow_up_id, 'attempt', (c).attempt, 'gate', NULL, 'reason', NULL)
+		|| jsonb_build_object('provider', (c).provider, 'account', (SELECT a.name FROM carillon.accounts a WHERE a.id = (c).account_id),
+			'providerCallId', (c).provider_call_id, 'dialedAt', carillon.iso_utc((c).posted_at), 'acceptedAt', carillon.iso_utc((c).answered_at),
+			'endedAt', carillon.iso_utc((c).ended_at), 'httpStatus', (c).http_status, 'refusal', (c).refusal, 'error', (c).error,
+			'outcome', (c).outcome, 'endedReason', (c).ended_reason, 'success', (c).success, 'callbackAt', carillon.iso_utc((c).callback_at),
+			'durationSeconds', round((c).duration_ms / 1000.0, 1), 'resolution', (c).resolution)
+	FROM (VALUES (1)) one (row)
+	LEFT JOIN LATERAL (SELECT nullif(concat_ws(' ', first_name, last_name), '') AS name FROM carillon.leads WHERE id = (c).lead_id) l ON true
+	LEFT JOIN LATERAL (SELECT id, name FROM carillon.campaigns WHERE lane_id = (c).lane_id AND (c).kind = 'campaign') k ON true);
+END $$;
+
 CREATE FUNCTION event_record(e call_events) RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('event_id', (e).event_id, 'message', (e).message, 'type', (e).type, 'state', (e).state,
-		'provider_call_id', (e).provider_call_id, 'outcome', (e).outcome, 'ended_reason', (e).ended_reason,
-		'occurred_at', carillon.iso_utc((e).occurred_at), 'recorded_at', carillon.iso_utc((e).recorded_at))
+	SELECT jsonb_build_object('eventId', (e).event_id, 'message', (e).message, 'type', (e).type, 'state', (e).state,
+		'providerCallId', (e).provider_call_id, 'outcome', (e).outcome, 'endedReason', (e).ended_reason,
+		'occurredAt', carillon.iso_utc((e).occurred_at), 'recordedAt', carillon.iso_utc((e).recorded_at))
 $$;
 
 CREATE FUNCTION transition_record(t transitions) RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -100,7 +128,7 @@ BEGIN
 		PERFORM pg_notify('carillon_due', '');
 	END IF;
 	RETURN QUERY SELECT 200, jsonb_build_object('decision', decision, 'changed', changes, 'call', carillon.call_record(k),
-		'follow_up_status', (SELECT f.status FROM carillon.follow_ups f WHERE f.id = k.follow_up_id))
+		'followUpStatus', (SELECT f.status FROM carillon.follow_ups f WHERE f.id = k.follow_up_id))
 		FROM carillon.calls k WHERE k.job_id = the_job;
 END $$;
 

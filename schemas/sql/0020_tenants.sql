@@ -74,7 +74,8 @@ BEGIN
 		-- Of its lead nothing is asked here: the statement that adds a contact may be the one that makes the lead.
 		('campaign_contacts', 'SELECT, INSERT, UPDATE, DELETE', 'EXISTS (SELECT FROM carillon.campaigns k WHERE k.id = campaign_id)', 'true'),
 		('calls', 'SELECT, UPDATE', own, 'true'),
-		('live', 'SELECT, DELETE', own, 'true'),
+		('live', 'SELECT, UPDATE, DELETE', own, 'true'),
+		('ended_calls', 'SELECT, INSERT, DELETE', 'EXISTS (SELECT FROM carillon.lanes n WHERE n.id = lane_id)', 'true'),
 		('provider_calls', 'SELECT', 'EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = provider_calls.job_id)', 'true'),
 		('call_reports', 'SELECT', 'EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = call_reports.job_id)', 'true'),
 		('call_events', 'SELECT', own, 'true'),

@@ -17,6 +17,7 @@ static const struct http_route routes[] = {
 	{"POST", "/call", handle_vapi_create, SIM_BODY_MAX_BYTES},
 	{"GET", "/call", handle_vapi_list, 0},
 	{"GET", "/call/{id}", handle_vapi_get, 0},
+	{"POST", "/vapi-monitor/{id}/control", handle_vapi_control, SIM_BODY_MAX_BYTES},
 	{"POST", "/v1/calls", handle_bland_create, SIM_BODY_MAX_BYTES},
 	{"GET", "/v1/calls", handle_bland_list, 0},
 	{"GET", "/v1/calls/{id}", handle_bland_get, 0},

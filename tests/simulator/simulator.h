@@ -272,6 +272,7 @@ void handle_omni_log(void *arg, struct http_exchange *x);
 void handle_vapi_create(void *arg, struct http_exchange *x);
 void handle_vapi_list(void *arg, struct http_exchange *x);
 void handle_vapi_get(void *arg, struct http_exchange *x);
+void handle_vapi_control(void *arg, struct http_exchange *x);
 void handle_bland_create(void *arg, struct http_exchange *x);
 void handle_bland_list(void *arg, struct http_exchange *x);
 void handle_bland_get(void *arg, struct http_exchange *x);

@@ -63,6 +63,18 @@ static bool label_fits(const json_t *body, const char *path)
 	return !text || strlen(text) <= LABEL_MAX_BYTES;
 }
 
+static bool plan_fits(const json_t *body)
+{
+	const char *earliest = json_path_text(body, "schedulePlan.earliestAt");
+	const char *latest = json_path_text(body, "schedulePlan.latestAt");
+	int64_t from = 0, to = 0;
+
+	if (!json_path(body, "schedulePlan"))
+		return true;
+	return earliest && time_parse(earliest, strlen(earliest), &from) == 0 &&
+	       (!latest || (time_parse(latest, strlen(latest), &to) == 0 && to > from));
+}
+
 /* NULL, or what the API would say. */
 static const char *find_fault(const json_t *body, char *storage, size_t n)
 {
@@ -82,6 +94,8 @@ static const char *find_fault(const json_t *body, char *storage, size_t n)
 		return "phoneNumberId or phoneNumber is required";
 	if (!phone || !phone_usable(phone))
 		return "customer.number must be a valid phone number in the E.164 format";
+	if (!plan_fits(body))
+		return "schedulePlan.earliestAt and schedulePlan.latestAt must be valid ISO 8601 date strings";
 	if (!label_fits(body, "name") || !label_fits(body, "customer.name") ||
 	    !label_fits(body, "customer.externalId"))
 		return "name and externalId must be shorter than or equal to 40 characters";
@@ -231,6 +245,15 @@ static void open_call(const struct call *c, const char *status, struct buf *out)
 	buf_addf(out, ",\"status\":\"%s\"%s", status, c->echo ? c->echo : "");
 }
 
+/* Where one that goes on can be listened to and ended; elsewhere than the API itself. */
+static void add_monitor(const struct simulator *s, const struct call *c, struct buf *out)
+{
+	buf_addf(out,
+		 ",\"monitor\":{\"listenUrl\":\"wss://%s/%s/listen\",\"controlUrl\":"
+		 "\"http://%s/vapi-monitor/%s/control\"}",
+		 s->o.listen, c->id, s->o.listen, c->id);
+}
+
 static void write_analysis(const struct call *c, struct buf *out)
 {
 	const struct outcome *o = c->outcome;
@@ -251,9 +274,13 @@ static void write_end(const struct call *c, struct buf *out)
 	if (c->answered_at)
 		add_time(out, "startedAt", c->answered_at);
 	add_time(out, "endedAt", c->ended_at);
-	buf_addf(out, ",\"cost\":%s,\"artifact\":{\"transcript\":\"%s\",\"messages\":[]}",
+	buf_addf(out, ",\"cost\":%s,\"artifact\":{\"transcript\":\"%s\",\"messages\":[]",
 		 c->outcome->talked ? "0.07" : "0.01",
 		 c->outcome->talked ? "AI: Hello. User: Hello." : "");
+	if (c->outcome->talked)
+		buf_addf(out, ",\"recordingUrl\":\"https://recordings.example.test/%s.wav\"",
+			 c->id);
+	buf_addc(out, '}');
 	write_analysis(c, out);
 }
 
@@ -265,16 +292,17 @@ static void write_call(const struct simulator *s, const struct call *c, struct b
 	add_time(out, "updatedAt", now < c->ended_at ? now : c->ended_at);
 	if (now >= c->ended_at)
 		write_end(c, out);
+	else
+		add_monitor(s, c, out);
 	buf_addc(out, '}');
 }
 
 static void write_created(const struct simulator *s, const struct call *c, const json_t *body,
 			  struct buf *out)
 {
-	(void)s;
-	(void)body;
-	open_call(c, "queued", out);
+	open_call(c, json_path(body, "schedulePlan") ? "scheduled" : "queued", out);
 	add_time(out, "updatedAt", c->created_at);
+	add_monitor(s, c, out);
 	buf_adds(out,
 		 ",\"subscriptionLimits\":{\"concurrencyBlocked\":false,\"concurrencyLimit\":10,"
 		 "\"remainingConcurrentCalls\":10}}");
@@ -490,4 +518,32 @@ void handle_vapi_get(void *arg, struct http_exchange *x)
 	buf_clear(&s->scratch);
 	write_call(s, c, &s->scratch);
 	respond_json(x, 200, &s->scratch);
+}
+
+/* Without a key: who knows the URL may. */
+void handle_vapi_control(void *arg, struct http_exchange *x)
+{
+	struct simulator *s = arg;
+	struct call *c = call_find(s, http_param(x, "id"));
+	char text[100];
+	struct buf error;
+	size_t n;
+	const char *bytes = http_body(x, &n);
+
+	request_record(s, x);
+	buf_init_fixed(&error, text, sizeof(text));
+	_cleanup_json_ json_t *body = json_parse(bytes, n, SIM_BODY_MAX_BYTES, &error);
+	const char *type = json_path_text(body, "type");
+	if (!type || strcmp(type, "end-call") != 0) {
+		refuse(x, 400, "type must be one of the following values: end-call");
+		return;
+	}
+	if (!c || c->provider != PROVIDER_VAPI || call_ended(s, c)) {
+		refuse(x, 404, "Call not found or not live.");
+		return;
+	}
+	deliveries_cancel(s, c);
+	call_end(s, c, outcome_find("CANCELLED"));
+	deliveries_plan(s, c, DELIVERY_ENDED);
+	http_respond(x, 200, "application/json", "{}", 2);
 }

@@ -90,7 +90,7 @@ SELECT is(fx.ask(format('call_resolve(%L, %L)', fx.call(:lane, 'undetermined'), 
 -- Its follow-up has moved on without it: the decision frees the phone and leaves the follow-up alone.
 SELECT fx.call(:lane, 'undetermined') AS job \gset
 UPDATE follow_ups SET status = 'cancelled', reason = 'operator' WHERE job_id = :'job';
-SELECT is(fx.resolve(:'job', 'redial', 'follow_up_status'), '200 cancelled', 'a cancelled follow-up stays cancelled');
+SELECT is(fx.resolve(:'job', 'redial', 'followUpStatus'), '200 cancelled', 'a cancelled follow-up stays cancelled');
 SELECT is(fx.call_state(:'job'), 'not_dialed cancelled operator', 'and the phone is free');
 
 -- ---- An event that has found its call forbids a decision ------------------------------------------------------------------------
@@ -149,9 +149,9 @@ WHERE c.job_id = :'job';
 SET LOCAL ROLE carillon_producer;
 CREATE TEMP TABLE got ON COMMIT DROP AS EXECUTE call_get(:'job');
 RESET ROLE;
-SELECT is(array_to_string(ARRAY(SELECT jsonb_path_query(body, '$.possible_events[*].event_id') #>> '{}' FROM got), ' '), 'p-parked p-orphan',
+SELECT is(array_to_string(ARRAY(SELECT jsonb_path_query(body, '$.possibleEvents[*].eventId') #>> '{}' FROM got), ' '), 'p-parked p-orphan',
 	'events that may be this call''s are evidence');
-SELECT is((SELECT body #>> '{look_ups,made}' FROM got), '5', 'and so are the look-ups');
+SELECT is((SELECT body #>> '{lookUps,made}' FROM got), '5', 'and so are the look-ups');
 
 -- ---- Dead letters -------------------------------------------------------------------------------------------------------------------------
 

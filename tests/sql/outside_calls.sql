@@ -78,8 +78,8 @@ SELECT results_eq($$SELECT external_id, phone_e164, first_name, list_id, state, 
 	format('VALUES (%L, %L, %L, %L, %L, false, %L)', '900001', :'p1', 'Ada', '7', 'FL', 'new'), 'its lead is known by the dialer''s id and has no follow-up of its own');
 SELECT results_eq($$SELECT q.lead_ref = l.id, q.list_id, q.first_name, q.state, q.last_call_id, q.next_redial_timestamp = q.last_call_timestamp + interval '30 minutes'
 	FROM redial_queue q JOIN leads l ON l.external_id = q.lead_id$$, $$VALUES (true, '7', 'Ada', 'FL', 'c-1', true)$$, 'the record can be dialed by us');
-SELECT results_eq($$SELECT kind, status, outcome, provider, provider_call_id, follow_up_id, lane_id FROM calls WHERE provider_call_id = 'c-1'$$,
-	$$VALUES ('outside', 'failed', 'NO_ANSWER', 'convoso', 'c-1', NULL::bigint, NULL::bigint)$$, 'the ledger says whose call it was');
+SELECT results_eq($$SELECT kind, status, outcome, provider, provider_call_id, follow_up_id, (SELECT name FROM lanes WHERE id = lane_id) FROM calls WHERE provider_call_id = 'c-1'$$,
+	$$VALUES ('outside', 'failed', 'NO_ANSWER', 'convoso', 'c-1', NULL::bigint, 'redial')$$, 'the ledger says whose call it was');
 SELECT is_empty('SELECT FROM live', 'it holds no phone and no slot');
 SELECT results_eq($$SELECT message, state FROM call_events ORDER BY 1$$, $$VALUES ('event', 'applied'), ('redial', 'applied')$$, 'both messages are applied');
 EXECUTE seed_redial(10) \gset

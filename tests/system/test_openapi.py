@@ -30,6 +30,7 @@ api_key = "{CRON_JOB_SECRET}"
 """
 
 JOB = "018f4d3e-7a10-7c3b-9d5e-2f6a1b4c8d70"  # that of the document's examples
+LIVE = "018f4d3e-7a10-7c3b-9d5e-2f6a1b4c8d71"  # that of a call which goes on
 
 
 def fill(stack):
@@ -45,6 +46,10 @@ def fill(stack):
     stack.insert("calls", **common, kind="follow_up", lead_id=undetermined["id"], provider="omni", attempt=1, status="undetermined",
                  worker="a worker", due_at=held["due_at"], posted_at=held["due_at"])
     stack.insert("live", **common, state="undetermined", lease_until="2999-01-01T00:00:00Z", next_check_at="2999-01-01T00:00:00Z")
+    talking = common | {"job_id": LIVE, "phone": leads[1]["phone"]}
+    stack.insert("calls", **talking, kind="follow_up", lead_id=leads[1]["id"], provider="vapi", attempt=1, status="in_progress",
+                 worker="a worker", due_at=held["due_at"], posted_at=held["due_at"], provider_call_id="a call of Vapi")
+    stack.insert("live", **talking, state="in_progress", lease_until="2999-01-01T00:00:00Z", next_check_at="2999-01-01T00:00:00Z")
     for offset in range(3):
         stack.insert("dead_letters", topic=stack.topics.name("calls.event.v1"), partition=0, offset=offset, key=b"key", reason="no message",
                      value=b"no message")

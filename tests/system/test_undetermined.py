@@ -44,20 +44,21 @@ def call(stack, lead):
 def test_listed_with_evidence_and_decided_once(stack):
     first, second, third = leads = undetermined(stack, 3, dialed=False)
     answer = api(stack, "/calls?status=undetermined").json()
-    assert [one["job_id"] for one in answer["calls"]] == sorted((lead["job"] for lead in leads), reverse=True)
+    claimed = {str(row["job_id"]): (row["claimed_at"], row["job_id"]) for row in stack.rows("select job_id, claimed_at from calls")}.get
+    assert [one["id"] for one in answer["calls"]] == sorted((lead["job"] for lead in leads), key=claimed, reverse=True)
     assert answer["next"] is None
     page = api(stack, "/calls?status=undetermined&limit=2").json()
     rest = api(stack, f"/calls?status=undetermined&limit=2&after={page['next']}").json()
     assert page["calls"] + rest["calls"] == answer["calls"] and rest["next"] is None
-    assert [one["job_id"] for one in api(stack, f"/calls?lead_id={second['id']}").json()["calls"]] == [second["job"]]
+    assert [one["id"] for one in api(stack, f"/calls?lead_id={second['id']}").json()["calls"]] == [second["job"]]
     assert api(stack, "/calls?status=completed").json()["calls"] == []
     assert len(api(stack, "/calls?limit=1000").json()["calls"]) == 3
 
     found = call(stack, first)
     assert found["status"] == "undetermined" and found["phone"] == first["phone"] and found["account"] == "omni"
-    assert found["error"] and found["posted_at"] and found["resolution"] is None
-    assert found["follow_up"]["status"] == "undetermined" and found["follow_up"]["job_id"] == first["job"]
-    assert found["look_ups"]["made"] >= 2 and found["events"] == found["possible_events"] == []
+    assert found["error"] and found["dialedAt"] and found["resolution"] is None
+    assert found["followUp"]["status"] == "undetermined" and found["followUp"]["jobId"] == first["job"]
+    assert found["lookUps"]["made"] >= 2 and found["events"] == found["possibleEvents"] == []
     assert [(step["from"], step["to"], step["actor"]) for step in found["transitions"]] == [("unknown", "undetermined", "reconciler")]
 
     # Nothing dialed: the same follow-up again, under a new job, its attempt not counted.
@@ -80,12 +81,12 @@ def test_listed_with_evidence_and_decided_once(stack):
     other = stack.insert("follow_ups", lead_id=second["id"], source="api")
     stack.wait_count(1, "follow_ups", f"id = {other['id']} and gate = 'live'")
     answer = resolve(stack, second["job"], "close", "the customer told us").json()
-    assert answer["changed"] and answer["call"]["status"] == "failed" and answer["follow_up_status"] == "completed"
+    assert answer["changed"] and answer["call"]["status"] == "failed" and answer["followUpStatus"] == "completed"
     assert resolve(stack, second["job"], "close").json()["changed"] is False
     stack.db.execute("update follow_ups set next_look_at = now() where id = %s", (other["id"],))
     stack.wait_count(1, "follow_ups", f"id = {other['id']} and status = 'completed'")
     done = call(stack, second)
-    assert done["outcome"] == "UNKNOWN" and done["ended_at"] and done["follow_up"]["reason"] == "closed"
+    assert done["outcome"] == "UNKNOWN" and done["endedAt"] and done["followUp"]["reason"] == "closed"
     assert [(step["to"], step["reason"], step["note"], step["actor"]) for step in done["transitions"]][-1] == (
         "failed", "close", "the customer told us", "operator")
     assert stack.count("redial_queue", "last_outcome = 'UNKNOWN'") == 0
@@ -128,8 +129,8 @@ def test_a_late_sign_of_life_wins_over_either_decision(stack, sign):
     wrong, closed, raced = undetermined(stack, 3)
     # Nothing is dialed while the signs come.
     assert api(stack, "/scheduler/stop", "POST", json={"reason": "test"}).status_code == 200
-    assert resolve(stack, wrong["job"], "redial").json()["follow_up_status"] == "pending"
-    assert resolve(stack, closed["job"], "close").json()["follow_up_status"] == "completed"
+    assert resolve(stack, wrong["job"], "redial").json()["followUpStatus"] == "pending"
+    assert resolve(stack, closed["job"], "close").json()["followUpStatus"] == "completed"
     assert stack.count("live", "phone = any(%s)", [wrong["phone"], closed["phone"]]) == 0
     if sign == "event":
         for lead, outcome in ((wrong, "NO_ANSWER"), (closed, "NO_ANSWER"), (raced, "TRANSFERRED")):
@@ -197,7 +198,7 @@ def test_a_redial_record_goes_the_way_of_its_decision(stack):
     assert api(stack, f"{base}/{removed['id']}?phone={removed['phone'][1:]}", "DELETE").status_code == 200
     for lead, decision, status in ((paused, "redial", "cancelled"), (removed, "redial", "cancelled"), (closed, "close", "completed"),
                                    (again, "redial", "pending")):
-        assert resolve(stack, jobs[lead["id"]], decision).json()["follow_up_status"] == status
+        assert resolve(stack, jobs[lead["id"]], decision).json()["followUpStatus"] == status
     assert stack.value("select status from redial_queue where lead_id = %s", str(closed["id"])) == "completed"
     stack.wait_count(1, "redial_queue", f"lead_id = '{again['id']}' and status = 'completed' and attempts = 2")
     assert stack.ledger()["phones"] == {again["phone"]: 1}

@@ -166,6 +166,69 @@ static void test_end_is_told(void **state)
 	assert_int_equal(count_said(MSG_DISPATCH_RESULT), 0);
 }
 
+/* A call that goes on, which an operator wants ended. */
+static void seed_unwanted(struct world *w, char *row, size_t n)
+{
+	snprintf(row, n,
+		 VAPI_ROW("\"status\":\"in-progress\",\"monitor\":{\"controlUrl\":"
+			  "\"http://127.0.0.1:%u/c-1/control\"}"),
+		 w->provider.port);
+	w->provider.list = row;
+	w->provider.status = 200;
+	seed_call(w, "vapi", "in_progress", "unit/1", 60, 3600);
+	sql_run(w->db.admin, "update calls set provider_call_id = 'c-1', posted_at = claimed_at;"
+			     "update live set next_check_at = now(), hang_up_at = now()");
+}
+
+static const char hang_up_sql[] =
+	"select string_agg(concat_ws(' ', t.reason, t.note), ', ' order by t.id) || ' / ' || "
+	"(select hang_up_tries || case when hang_up_at is null then '' else ' wanted' end from live) "
+	"from transitions t";
+
+static void test_hung_up(void **state)
+{
+	struct world *w = *state;
+	char row[512];
+
+	w->provider.body = "{}";
+	seed_unwanted(w, row, sizeof(row));
+	RUN_UNTIL(w, sql_is(w, hang_up_sql, "hang_up_told / 1"));
+	assert_int_equal(w->provider.posts, 1);
+	/* It is over when the provider says so, and no sooner. */
+	assert_sql(w, status_sql, "dialing in_progress in_progress");
+	assert_int_equal(broker.said_count, 0);
+}
+
+/* Again for a while after what may pass; a refusal is final, also inside a 200. */
+static void test_hung_up_in_vain(void **state)
+{
+	struct world *w = *state;
+	char row[512];
+
+	w->provider.body = "{\"message\":\"try later\"}";
+	seed_unwanted(w, row, sizeof(row));
+	w->provider.status = 503;
+	RUN_UNTIL(w, sql_is(w, hang_up_sql,
+			    "hang_up_failed HTTP 503: try later; tried again / 1 wanted"));
+	w->provider.status = 200;
+	w->provider.body = "{\"status\":\"error\",\"message\":\"no such call\"}";
+	sql_run(w->db.admin, "delete from transitions; update live set next_check_at = now()");
+	RUN_UNTIL(w, sql_is(w, hang_up_sql, "hang_up_refused HTTP 200: no such call / 2"));
+	assert_int_equal(w->provider.posts, 2);
+}
+
+/* What has ended meanwhile is told as an end; nobody is asked to end it. */
+static void test_over_before_it_was_hung_up(void **state)
+{
+	struct world *w = *state;
+	char row[512];
+
+	seed_unwanted(w, row, sizeof(row));
+	w->provider.list = VAPI_ROW("\"status\":\"ended\",\"endedReason\":\"customer-busy\"");
+	RUN_UNTIL(w, count_said(MSG_CALL_EVENT) == 1);
+	assert_int_equal(w->provider.posts, 0);
+}
+
 /* What a former incarnation of ours left claimed is looked up at once, not after its lease. */
 static void test_predecessor(void **state)
 {
@@ -187,6 +250,9 @@ int main(void)
 		PASS_TEST(test_undetermined),
 		PASS_TEST(test_nothing_is_written_unsaid),
 		PASS_TEST(test_end_is_told),
+		PASS_TEST(test_hung_up),
+		PASS_TEST(test_hung_up_in_vain),
+		PASS_TEST(test_over_before_it_was_hung_up),
 		PASS_TEST(test_predecessor),
 	};
 

@@ -92,6 +92,7 @@ static void the_composed_examples_are_read(void **state)
 	assert_string_equal(e->outcome, "SALE");
 	assert_int_equal(e->callback_at, 1767988800000);
 	assert_int_equal(e->success, 1);
+	assert_string_equal(e->success_evaluation, "true");
 	assert_int_equal(e->duration_ms, 42000);
 	assert_int_equal(e->occurred_at, 1699996853000);
 	assert_int_equal(e->cost_micros, 70000);
@@ -99,6 +100,21 @@ static void the_composed_examples_are_read(void **state)
 	assert_string_equal(e->transcript, "AI: ..");
 	assert_string_equal(e->recording_url, "https://r.example.test/1");
 	assert_int_equal(e->raw_bytes, strlen(report));
+}
+
+/* A rubric of another kind than pass and fail, and the recording where it is now. */
+static void what_reports_have_of_late(void **state)
+{
+	const struct msg_call_event *e = read_event(
+		"{\"message\":{\"type\":\"end-of-call-report\",\"call\":{\"id\":\"" CALL "\"},"
+		"\"analysis\":{\"successEvaluation\":\"7 of 10\"},\"artifact\":{\"recording\":"
+		"{\"stereoUrl\":\"https://r.example.test/s\",\"mono\":{\"combinedUrl\":"
+		"\"https://r.example.test/m\"}}}}}");
+
+	(void)state;
+	assert_int_equal(e->success, MSG_NO_INT);
+	assert_string_equal(e->success_evaluation, "7 of 10");
+	assert_string_equal(e->recording_url, "https://r.example.test/m");
 }
 
 static void reasons_are_outcomes(void **state)
@@ -379,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_composed_examples_are_read),
+		cmocka_unit_test(what_reports_have_of_late),
 		cmocka_unit_test(reasons_are_outcomes),
 		cmocka_unit_test(the_analysis_goes_before_the_reason),
 		cmocka_unit_test(our_job_id_is_taken_where_it_comes_back),

@@ -14,6 +14,7 @@
 #include "webhook/signature.h"
 
 #define SUMMARY_BYTES_MAX (64u << 10)
+#define EVALUATION_BYTES_MAX 1000
 #define TRANSCRIPT_BYTES_MAX (512u << 10)
 #define COST_MAX 1e6
 
@@ -172,6 +173,8 @@ static void set_analysis(struct webhook_event *e, const json_t *message)
 	if (json_path_bool(message, "analysis.successEvaluation", &success))
 		e->event.success = success;
 	e->event.summary = webhook_text(message, "analysis.summary", SUMMARY_BYTES_MAX);
+	e->event.success_evaluation =
+		webhook_text(message, "analysis.successEvaluation", EVALUATION_BYTES_MAX);
 }
 
 static void set_details(struct webhook_event *e, const json_t *message)
@@ -186,7 +189,13 @@ static void set_details(struct webhook_event *e, const json_t *message)
 	if (json_path_double(message, "cost", &cost) && cost >= 0 && cost < COST_MAX)
 		e->event.cost_micros = (int64_t)(cost * 1e6 + 0.5);
 	e->event.transcript = webhook_text(message, "artifact.transcript", TRANSCRIPT_BYTES_MAX);
+	/* The first one is deprecated, and what most still send. */
 	e->event.recording_url = webhook_url(message, "artifact.recordingUrl");
+	if (!e->event.recording_url)
+		e->event.recording_url =
+			webhook_url(message, "artifact.recording.mono.combinedUrl");
+	if (!e->event.recording_url)
+		e->event.recording_url = webhook_url(message, "artifact.recording.stereoUrl");
 }
 
 /* ---- Normalize ---- */
