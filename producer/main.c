@@ -83,8 +83,12 @@ static bool start(struct producer *p, const struct readiness *checks)
 			&(struct sweeper_options){loop, cfg, clock, p->publisher, may_publish, p});
 	p->topics = topics_new(loop, cfg, on_topics_ready, p);
 	process_set_readiness(p->process.name, checks);
-	p->api = (struct api){
-		loop, cfg, p->scheduler, p->publisher, api_database_new(loop, cfg, clock), false};
+	p->api = (struct api){.loop = loop,
+			      .cfg = cfg,
+			      .scheduler = p->scheduler,
+			      .publisher = p->publisher,
+			      .database = api_database_new(loop, cfg, clock)};
+	p->api.uploads = uploads_new(loop, cfg, p->api.database);
 	p->server = api_serve(loop, &p->api);
 	return p->server != NULL;
 }
@@ -111,9 +115,11 @@ static void release(struct producer *p)
 	sweeper_free(p->sweeper);
 	publisher_close(p->publisher);
 	scheduler_free(p->scheduler);
+	uploads_close(p->api.uploads);
 	api_database_free(p->api.database);
 	publisher_free(p->publisher);
 	http_server_free(p->server);
+	uploads_free(p->api.uploads);
 	registration_free(p->registration);
 	process_release(&p->process);
 }

@@ -55,6 +55,8 @@ CONFIG_ROW(REDIAL_SUCCESS_OUTCOMES, LIST(""), "TRANSFERRED,SALE,ACA", 0, 0, NONE
 CONFIG_ROW(REDIAL_RETENTION_DAYS, INT("days"), "30", 1, 3650, NONE, CONFIG_PRODUCER, "redial records are kept for")
 CONFIG_ROW(REDIAL_PROCESS_INTERVAL, INT("min"), "5", 1, 1440, NONE, CONFIG_PRODUCER, "the redial queue is looked at, at the latest, every")
 
+CONFIG_ROW(UPLOAD_RETENTION_DAYS, INT("days"), "7", 1, 365, NONE, CONFIG_PRODUCER, "rejected rows of an upload of contacts can be fetched for")
+
 /* ---- Dispatching ---- */
 CONFIG_ROW(HTTP_SLOTS, INT("requests"), "512", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")
 CONFIG_ROW(JOB_LEASE_S, INT("s"), "60", 2, 3600, NONE, CONFIG_CONSUMER, "a claimed job belongs to its worker for")

@@ -10,22 +10,35 @@
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
 #define LONG_STATEMENT_TIMEOUT_MS 300000
-#define LONG_REQUESTS_MAX 4 /* megabytes each */
+#define LONG_REQUESTS_MAX 4    /* megabytes each */
+#define UPLOAD_REQUESTS_MAX 64 /* a few of each upload */
 #define RETRY_AFTER "2"
 
 struct api_database {
 	struct pg *pg;
 	struct pg *long_work;
+	struct pg *uploads;
 };
 
 /* Statements that are not answered in one go. */
 static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
+	bool upload;	/* the same, of files that are being received and applied */
 	bool in_parts;	/* stream.h */
+	const char *content_type; /* NULL: JSON */
 } kinds[API_STMT_COUNT] = {
-	[API_CAMPAIGN_CONTACTS] = {.long_work = true},	 [API_LEADS_BULK] = {.long_work = true},
-	[API_SUPPRESSIONS_IMPORT] = {.long_work = true}, [API_REDIAL_IMPORT] = {.long_work = true},
+	[API_LEADS_BULK] = {.long_work = true},
+	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
+	[API_REDIAL_IMPORT] = {.long_work = true},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
+	[API_UPLOAD_BEGIN] = {.upload = true},
+	[API_UPLOAD_STAGE] = {.upload = true},
+	[API_UPLOAD_STAGE_JSON] = {.upload = true},
+	[API_UPLOAD_STAGED] = {.upload = true},
+	[API_UPLOAD_APPLY] = {.upload = true},
+	[API_UPLOAD_ABANDON] = {.upload = true},
+	[API_UPLOAD_TAKE] = {.upload = true},
+	[API_UPLOAD_REJECTED] = {.in_parts = true, .content_type = "text/csv; charset=utf-8"},
 };
 
 struct request {
@@ -66,18 +79,22 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
 	o.max_batches = LONG_REQUESTS_MAX;
 	db->long_work = pg_new(loop, &o);
+	o.application_name = "carillon-producer-api-uploads";
+	o.max_batches = UPLOAD_REQUESTS_MAX;
+	db->uploads = pg_new(loop, &o);
 	return db;
 }
 
 bool api_database_ready(const struct api_database *db)
 {
-	return !db || (pg_is_up(db->pg) && pg_is_up(db->long_work));
+	return !db || (pg_is_up(db->pg) && pg_is_up(db->long_work) && pg_is_up(db->uploads));
 }
 
 void api_database_free(struct api_database *db)
 {
 	if (!db)
 		return;
+	pg_free(db->uploads);
 	pg_free(db->long_work);
 	pg_free(db->pg);
 	free(db);
@@ -143,8 +160,11 @@ static void on_answer(void *arg, const struct pg_batch_result *b)
 bool api_database_run(struct api_database *db, enum api_stmt stmt, size_t params_count,
 		      const char *const *params, pg_batch_cb *cb, void *arg)
 {
-	return pg_run(kinds[stmt].long_work ? db->long_work : db->pg, stmt, params_count, params,
-		      cb, arg);
+	struct pg *pg = kinds[stmt].upload	? db->uploads
+			: kinds[stmt].long_work ? db->long_work
+						: db->pg;
+
+	return pg_run(pg, stmt, params_count, params, cb, arg);
 }
 
 void api_database_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
@@ -152,7 +172,8 @@ void api_database_answer(struct api_database *db, struct http_exchange *x, enum 
 			 const struct api_words *words)
 {
 	if (kinds[stmt].in_parts) {
-		api_stream_answer(db, x, stmt, params_count, params, words);
+		api_stream_answer(db, x, stmt, kinds[stmt].content_type, params_count, params,
+				  words);
 		return;
 	}
 	struct request *r = http_alloc(x, sizeof(*r));

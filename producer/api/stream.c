@@ -15,6 +15,7 @@ struct stream {
 	struct api_database *db;
 	struct http_exchange *x; /* NULL when it is over */
 	enum api_stmt stmt;
+	const char *content_type;
 	const struct api_words *words;
 	size_t params_count;
 	char *params[API_STREAM_PARAMS_MAX + 1]; /* the last: where the former part ended */
@@ -94,7 +95,8 @@ static void on_first_part(struct stream *s, const struct pg_batch_result *b)
 	}
 	s->begun = true;
 	s->asking = true; /* to be told of its end, not to be freed by it */
-	http_respond_parts(s->x, 200, "application/json", &source);
+	http_respond_parts(s->x, 200, s->content_type ? s->content_type : "application/json",
+			   &source);
 	s->asking = false;
 	if (s->x)
 		send_part(s, rows);
@@ -122,7 +124,7 @@ static void on_part(void *arg, const struct pg_batch_result *b)
 }
 
 void api_stream_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-		       size_t params_count, const char *const *params,
+		       const char *content_type, size_t params_count, const char *const *params,
 		       const struct api_words *words)
 {
 	struct stream *s = calloc(1, sizeof(*s));
@@ -130,8 +132,12 @@ void api_stream_answer(struct api_database *db, struct http_exchange *x, enum ap
 	assert(params_count <= API_STREAM_PARAMS_MAX);
 	if (!s)
 		abort();
-	*s = (struct stream){
-		.db = db, .x = x, .stmt = stmt, .words = words, .params_count = params_count};
+	*s = (struct stream){.db = db,
+			     .x = x,
+			     .stmt = stmt,
+			     .content_type = content_type,
+			     .words = words,
+			     .params_count = params_count};
 	for (size_t i = 0; i < params_count; i++)
 		s->params[i] = copy_of(params[i]);
 	if (ask(s))

@@ -14,10 +14,11 @@
  * As api_database_answer(), by a statement that takes one parameter more, the last: NULL at first.
  * Its columns are `status`, `body` (the text of this part) and `more`: what to call it with for the
  * next part, NULL with the last one. The first part decides the status; what is not 200 is all in
- * it. An error after the first part breaks the answer off.
+ * it. An error after the first part breaks the answer off. `content_type` (NULL: JSON) is that of a
+ * 200.
  */
 void api_stream_answer(struct api_database *db, struct http_exchange *x, enum api_stmt stmt,
-		       size_t params_count, const char *const *params,
+		       const char *content_type, size_t params_count, const char *const *params,
 		       const struct api_words *words);
 
 #endif
