@@ -8,6 +8,11 @@
  * Memory is bounded by the longest row. Bytes that are not UTF-8 are handed on: the caller knows
  * which row must not be used. What would make all further rows unsure (a quote that is never
  * closed, a NUL, UTF-16, a row above a bound) ends the reading.
+ *
+ * With `faults` the reading goes on behind the first row: a row with a NUL or above a bound is
+ * handed over as far as it could be kept, with its fault. A quote that is not closed within a
+ * row's length, or at all, or only by what must be another field's, is that line's fault alone:
+ * what follows the line is read again.
  */
 #ifndef CARILLON_CSV_H
 #define CARILLON_CSV_H
@@ -25,7 +30,8 @@ struct csv_field {
 struct csv_row {
 	size_t number; /* from 1, as a spreadsheet counts: blank rows too, a quoted line end not */
 	const struct csv_field *fields;
-	size_t count; /* 0: a blank row */
+	size_t count;	   /* 0: a blank row */
+	const char *fault; /* why it can't be used, or NULL */
 };
 
 /* The row lives until the callback returns; false ends the reading. */
@@ -34,6 +40,7 @@ typedef bool csv_row_cb(void *arg, const struct csv_row *row);
 struct csv_options {
 	size_t row_bytes_max;
 	size_t fields_max;
+	bool faults; /* rows that can't be read are handed over with what is wrong with them */
 	csv_row_cb *on_row;
 	void *arg;
 };

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #define IDLE_TIMEOUT_MS 30000
+#define STREAM_BYTES_PER_MS 32 /* the pace of a streamed body */
 
 static const struct {
 	unsigned status;
@@ -102,8 +103,9 @@ void connection_enter(struct connection *c, enum connection_phase phase)
 {
 	/* The deadline of header and body counts from the same moment; that of a first request from
 	 * accept(). */
-	bool goes_on = phase == CONNECTION_BODY ||
-		       (phase == CONNECTION_HEADER && c->phase == CONNECTION_FRESH);
+	bool goes_on =
+		(waits(c->phase) && (phase == CONNECTION_BODY || phase == CONNECTION_STREAM)) ||
+		(phase == CONNECTION_HEADER && c->phase == CONNECTION_FRESH);
 
 	if (c->phase == CONNECTION_CUT)
 		return;
@@ -114,6 +116,17 @@ void connection_enter(struct connection *c, enum connection_phase phase)
 			waiting_append(c);
 	}
 	c->phase = phase;
+}
+
+void connection_progress(struct connection *c, size_t bytes)
+{
+	const int64_t now_ms = clock_boot_ms(c->server->o.clock);
+
+	c->owed_bytes += bytes;
+	c->since_ms += (int64_t)(c->owed_bytes / STREAM_BYTES_PER_MS);
+	c->owed_bytes %= STREAM_BYTES_PER_MS;
+	if (c->since_ms > now_ms)
+		c->since_ms = now_ms;
 }
 
 /* Written past libmicrohttpd, which has nothing to send at this point. If the socket takes it not,
@@ -153,7 +166,7 @@ void connection_make_room(struct http_server *s, struct connection *newest)
 	if (s->connections - s->connections_cut <= s->o.max_connections)
 		return;
 	for (struct connection *c = s->waiting_first; c && c != newest; c = c->next) {
-		if (c->phase != CONNECTION_WRITING) {
+		if (c->phase != CONNECTION_WRITING && c->phase != CONNECTION_STREAM) {
 			victim = c;
 			break;
 		}
@@ -162,7 +175,7 @@ void connection_make_room(struct http_server *s, struct connection *newest)
 	}
 	if (!victim)
 		connection_cut(newest, CUT_OVERLOAD);
-	else if (victim->phase == CONNECTION_HEADER || victim->phase == CONNECTION_BODY)
+	else if (victim->phase >= CONNECTION_HEADER && victim->phase <= CONNECTION_STREAM)
 		connection_cut(victim, CUT_OVERLOAD);
 	else
 		connection_cut(victim, CUT_SILENTLY);
@@ -189,6 +202,7 @@ void connections_reap(struct http_server *s)
 		[CONNECTION_IDLE] = {IDLE_TIMEOUT_MS, CUT_SILENTLY},
 		[CONNECTION_HEADER] = {s->o.header_timeout_ms, CUT_TIMEOUT},
 		[CONNECTION_BODY] = {s->o.request_timeout_ms, CUT_TIMEOUT},
+		[CONNECTION_STREAM] = {s->o.request_timeout_ms, CUT_TIMEOUT},
 		[CONNECTION_WRITING] = {0, CUT_SILENTLY},
 	};
 

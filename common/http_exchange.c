@@ -56,6 +56,8 @@ void exchange_free(struct http_exchange *x)
 		MHD_destroy_response(x->response);
 	if (x->parts)
 		exchange_parts_release(x);
+	if (x->receiver)
+		exchange_receiver_release(x);
 	while (x->blocks) {
 		struct arena_block *block = x->blocks;
 		x->blocks = block->next;
@@ -276,9 +278,15 @@ void exchange_answer(struct http_exchange *x, unsigned status, const char *conte
 	x->response =
 		r ? r : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
 	exchange_report(x, x->status);
-	connection_enter(x->connection, CONNECTION_WRITING);
+	if (x->connection->phase != CONNECTION_STREAM)
+		connection_enter(x->connection,
+				 exchange_body_is_open(x) ? CONNECTION_STREAM : CONNECTION_WRITING);
 	if (!x->suspended)
 		return; /* the handler callback queues it */
+	if (exchange_body_is_open(x)) {
+		exchange_resume(x); /* and is queued behind the rest of the body */
+		return;
+	}
 	/* Without a response libmicrohttpd asks again and is told to close. */
 	(void)!exchange_queue(x);
 	exchange_resume(x);

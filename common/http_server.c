@@ -131,8 +131,8 @@ static void begin(struct http_exchange *x, const char *version)
 		exchange_refuse(x, x->early_status, NULL);
 	else if (content_length != UINT64_MAX && content_length > x->route->max_body_bytes)
 		exchange_refuse(x, 413, NULL);
-	else if (admitted(x))
-		connection_enter(x->connection, CONNECTION_BODY);
+	else if (admitted(x) && !x->answered)
+		connection_enter(x->connection, x->receiver ? CONNECTION_STREAM : CONNECTION_BODY);
 }
 
 /* ---- Callbacks of libmicrohttpd ---- */
@@ -151,6 +151,13 @@ static void finish(struct http_exchange *x)
 	x->in_handler = false;
 }
 
+/* The request has been read to its end. */
+static enum MHD_Result answer_whole(struct http_exchange *x)
+{
+	connection_enter(x->connection, CONNECTION_WRITING);
+	return exchange_queue(x);
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *data_bytes, void **context)
@@ -166,6 +173,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 		begin(x, version);
 		return x->answered ? exchange_queue(x) : MHD_YES;
 	}
+	if (*data_bytes > 0 && x->receiver) {
+		exchange_receive(x, data, data_bytes);
+		return MHD_YES;
+	}
 	if (*data_bytes > 0) {
 		buf_add(&x->body, data, *data_bytes);
 		*data_bytes = 0;
@@ -174,10 +185,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 		connection_cut(x->connection, CUT_TOO_LARGE);
 		return MHD_NO;
 	}
-	if (!x->answered)
+	if (x->receiver && !x->answered)
+		exchange_received(x);
+	else if (!x->answered)
 		finish(x);
 	if (x->answered)
-		return exchange_queue(x);
+		return answer_whole(x);
 	MHD_suspend_connection(mhd);
 	x->suspended = true;
 	return MHD_YES;
@@ -448,7 +461,7 @@ void http_server_quiesce(struct http_server *s)
 static void answer_open(struct http_server *s)
 {
 	s->freeing = true;
-	connections_cut_phases(s, CONNECTION_HEADER, CONNECTION_BODY, CUT_OVERLOAD);
+	connections_cut_phases(s, CONNECTION_HEADER, CONNECTION_STREAM, CUT_OVERLOAD);
 	for (struct http_exchange *x = s->exchanges; x; x = x->next) {
 		if (x->parts)
 			exchange_parts_break(x);

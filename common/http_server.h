@@ -5,9 +5,10 @@
  *
  * Before a handler sees anything, a guard (http_guard.h) refuses what invites request smuggling
  * with 400 and closes; bodies above the route's cap get 413 before they are read. A request that is
- * not complete within its deadline, however it drips, gets 408 and is cut off; an idle connection
- * ends after 30 s. When `max_connections` are open, the longest incomplete or idle one makes room
- * for the next; one that a handler is at work for never does. Memory a connection is constant.
+ * not complete within its deadline, however it drips, gets 408 and is cut off (a body that is taken
+ * in pieces has a pace to keep instead); an idle connection ends after 30 s. When `max_connections`
+ * are open, the longest incomplete or idle one makes room for the next; one that a handler is at
+ * work for never does. Memory a connection is constant.
  *
  * One thread: everything here belongs to the loop's.
  */
@@ -85,6 +86,31 @@ const char *http_query_name(const struct http_exchange *x, size_t i);
 const char *http_header(const struct http_exchange *x, const char *name);
 /* Raw bytes, NUL-terminated; never NULL. */
 const char *http_body(const struct http_exchange *x, size_t *ret_bytes);
+/*
+ * Bodies in pieces, for what should never be in memory whole. Called by `admit`, in place of its
+ * collecting the body: the route's handler is not called then, the sink is. Pieces wait until
+ * http_receive_more() asks for the first; meanwhile the client is held back.
+ */
+struct http_sink {
+	/* True: the next one may come at once; false: after http_receive_more(). It may answer:
+	 * what is left of the body is then thrown away. */
+	bool (*piece)(void *arg, const char *bytes, size_t n);
+	/* The body was whole. Answer now or any time later. */
+	void (*end)(void *arg);
+	/* The exchange is over, answered or its client gone: it must not be used any more. Once. */
+	void (*gone)(void *arg);
+	void *arg;
+};
+
+/* Larger bodies get 413, at the latest when they pass `max_bytes`, which the route's own bound does
+ * not exceed. A client that falls behind a pace of 32 KiB a second, or is silent for the time that
+ * other requests have, is cut off; time that the receiver takes is not counted. False without
+ * memory: `x` is answered, and the sink not used. */
+bool http_receive(struct http_exchange *x, size_t max_bytes, const struct http_sink *sink)
+	__attribute__((warn_unused_result));
+/* May be called in `admit` too. */
+void http_receive_more(struct http_exchange *x);
+
 /* The address as text, no port. */
 const char *http_peer(const struct http_exchange *x);
 /* The connection's descriptor, to write what no answer can say; still the server's. For the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What http_server.c (the daemon), http_connection.c (deadlines), http_exchange.c (a request and
- * its answer) and http_parts.c (an answer in parts) share.
+ * its answer), http_receive.c (a body in pieces) and http_parts.c (an answer in parts) share.
  */
 #ifndef CARILLON_HTTP_SERVER_INTERNAL_H
 #define CARILLON_HTTP_SERVER_INTERNAL_H
@@ -23,6 +23,7 @@ enum connection_phase {
 	CONNECTION_IDLE,    /* between two requests */
 	CONNECTION_HEADER,  /* the request line has come */
 	CONNECTION_BODY,    /* the header was good, the body is coming */
+	CONNECTION_STREAM,  /* the body is coming, to be taken in pieces */
 	CONNECTION_BUSY,    /* a handler has the request */
 	CONNECTION_WRITING, /* the answer is on its way */
 	CONNECTION_CUT,	    /* shut down by us; libmicrohttpd will notice */
@@ -34,6 +35,7 @@ struct connection {
 	int fd;
 	enum connection_phase phase;
 	int64_t since_ms;    /* what its deadline counts from */
+	size_t owed_bytes;   /* of a streamed body, not yet in since_ms */
 	unsigned cut_status; /* said when it was cut, or 0 */
 	char peer[INET6_ADDRSTRLEN];
 };
@@ -44,6 +46,8 @@ enum cut { CUT_SILENTLY, CUT_TIMEOUT, CUT_TOO_LARGE, CUT_OVERLOAD };
 struct connection *connection_new(struct http_server *s, struct MHD_Connection *mhd);
 void connection_free(struct connection *c);
 void connection_enter(struct connection *c, enum connection_phase phase);
+/* So many bytes of a streamed body have come: they put its deadline off. */
+void connection_progress(struct connection *c, size_t bytes);
 void connection_cut(struct connection *c, enum cut how);
 /* Frees a place if there are too many. */
 void connection_make_room(struct http_server *s, struct connection *newest);
@@ -92,7 +96,8 @@ struct http_exchange {
 	const char *allow;     /* the header of a 405 */
 	unsigned status;
 	struct MHD_Response *response;
-	struct parts *parts; /* of an answer in parts; http_parts.c */
+	struct parts *parts;	   /* of an answer in parts; http_parts.c */
+	struct receiver *receiver; /* of a body in pieces; http_receive.c */
 	struct text_pair headers[HTTP_RESPONSE_HEADERS_MAX];
 	size_t headers_count;
 	bool headers_failed;
@@ -119,6 +124,13 @@ void exchange_resume(struct http_exchange *x);
 /* Breaks off an answer in parts that waits for the next one. */
 void exchange_parts_break(struct http_exchange *x);
 void exchange_parts_release(struct http_exchange *x);
+/* A piece of the body: what is left of `data_bytes` stays with libmicrohttpd. */
+void exchange_receive(struct http_exchange *x, const char *data, size_t *data_bytes);
+/* The body has come whole. */
+void exchange_received(struct http_exchange *x);
+/* Is it taken in pieces, and more of it may come? */
+bool exchange_body_is_open(const struct http_exchange *x);
+void exchange_receiver_release(struct http_exchange *x);
 void exchange_report(struct http_exchange *x, unsigned status);
 
 /* ---- The server ---- */

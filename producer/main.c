@@ -113,6 +113,7 @@ static void release(struct producer *p)
 	api_release(&p->api);
 	publisher_free(p->publisher);
 	http_server_free(p->server);
+	uploads_free(p->api.uploads);
 	registration_free(p->registration);
 	process_release(&p->process);
 }

@@ -18,6 +18,7 @@
 #define BATCH_ROWS 5000
 #define REPUBLISH_ROWS 1000
 #define ORPHAN_AGE_S 3600
+#define UPLOAD_SILENT_S 120
 #define NUMBER_BYTES 24
 #define PARAMS_MAX 4
 #define FINGERPRINT_BYTES 64
@@ -82,6 +83,14 @@ static bool republish(struct sweeper *s, const PGresult *res)
 
 /* ---- Claims, suppressions and orphans ---- */
 
+static bool upload_days(struct sweeper *s, struct params *p)
+{
+	add_number(p, BATCH_ROWS);
+	add_text(p, config_text(s->o.cfg, CONFIG_KEY_UPLOAD_RETENTION_DAYS));
+	add_number(p, UPLOAD_SILENT_S);
+	return true;
+}
+
 static bool limit_only(struct sweeper *s, struct params *p)
 {
 	(void)s;
@@ -129,6 +138,12 @@ static bool records_removed(struct sweeper *s, const PGresult *res)
 	(void)s;
 	return pg_int(res, 0, pg_col(res, "removed")) + pg_int(res, 0, pg_col(res, "closed")) >=
 	       BATCH_ROWS;
+}
+
+static bool upload_rows_removed(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "removed")) >= BATCH_ROWS;
 }
 
 static bool orphan_age(struct sweeper *s, struct params *p)
@@ -227,6 +242,7 @@ static const struct {
 	{PRODUCER_PACING_SEEN, pacing_fingerprint, pacing_kept},
 	{PRODUCER_LIFT_SUPPRESSIONS, limit_only, suppressions_lifted},
 	{PRODUCER_REDIAL_RETENTION, limit_only, records_removed},
+	{PRODUCER_UPLOAD_RETENTION, upload_days, upload_rows_removed},
 	{PRODUCER_MARK_ORPHANS, orphan_age, orphans_marked},
 	{PRODUCER_OLDEST_DUE, always, show_oldest},
 };

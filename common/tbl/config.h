@@ -55,6 +55,8 @@ CONFIG_ROW(REDIAL_SUCCESS_OUTCOMES, LIST(""), "TRANSFERRED,SALE,ACA", 0, 0, NONE
 CONFIG_ROW(REDIAL_RETENTION_DAYS, INT("days"), "30", 1, 3650, NONE, CONFIG_PRODUCER, "redial records are kept for")
 CONFIG_ROW(REDIAL_PROCESS_INTERVAL, INT("min"), "5", 1, 1440, NONE, CONFIG_PRODUCER, "the redial queue is looked at, at the latest, every")
 
+CONFIG_ROW(UPLOAD_RETENTION_DAYS, INT("days"), "7", 1, 365, NONE, CONFIG_PRODUCER, "rejected rows of an upload of contacts can be fetched for")
+
 /* ---- Workflow ---- */
 CONFIG_ROW(CLASSIFY_ACCOUNT, STR, NULL, 0, 200, NONE, CONFIG_PRODUCER, "account of classification calls; unset: twilio, if it has a token")
 CONFIG_ROW(TASK_ACCOUNT, STR, NULL, 0, 200, NONE, CONFIG_PRODUCER, "account of the lane workflow, which makes task calls; unset: the first of vapi, omni and bland that has a key")

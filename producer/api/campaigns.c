@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /api/campaigns: schedules and the people they call. Needs the admin key. */
+#include <string.h>
+
 #include "producer/api/routes.h"
+#include "producer/api/uploads.h"
 
 #define BASE "/api/campaigns"
 
@@ -33,14 +36,16 @@ static const struct endpoint endpoints[] = {
 	 0,
 	 {{PARAM_PATH, "id"}, {PARAM_BODY, NULL}}},
 	{"GET", BASE "/{id}/progress", API_CAMPAIGN_PROGRESS, 0, {{PARAM_PATH, "id"}}},
-	{"POST",
-	 BASE "/{id}/contacts",
-	 API_CAMPAIGN_CONTACTS,
-	 ENDPOINT_RECORDS_BYTES,
-	 {{PARAM_PATH, "id"},
-	  {PARAM_RECORDS, NULL},
-	  {PARAM_FIRST_ROW, NULL},
-	  {PARAM_QUERY, "preview"}}},
+	{"GET",
+	 BASE "/{id}/uploads/{upload}",
+	 API_UPLOAD,
+	 0,
+	 {{PARAM_PATH, "id"}, {PARAM_PATH, "upload"}}},
+	{"GET",
+	 BASE "/{id}/uploads/{upload}/rejected",
+	 API_UPLOAD_REJECTED,
+	 0,
+	 {{PARAM_PATH, "id"}, {PARAM_PATH, "upload"}}},
 };
 
 /* What people call the columns of their lists; all others are variables of the call. */
@@ -48,14 +53,25 @@ static const struct record_column columns[] = {
 	{"name", "name", COLUMN_NAME},
 	{"full_name", "name", COLUMN_NAME},
 	{"first_name", "first_name", COLUMN_TEXT},
-	{"firstname", "first_name", COLUMN_TEXT},
 	{"last_name", "last_name", COLUMN_TEXT},
-	{"lastname", "last_name", COLUMN_TEXT},
 	{"phone", "phone", COLUMN_TEXT},
 	{"phone_number", "phone", COLUMN_TEXT},
+	{"phone_no", "phone", COLUMN_TEXT},
+	{"telephone", "phone", COLUMN_TEXT},
+	{"telephone_number", "phone", COLUMN_TEXT},
+	{"tel", "phone", COLUMN_TEXT},
 	{"mobile", "phone", COLUMN_TEXT},
+	{"mobile_phone", "phone", COLUMN_TEXT},
+	{"mobile_number", "phone", COLUMN_TEXT},
+	{"cell", "phone", COLUMN_TEXT},
+	{"cell_phone", "phone", COLUMN_TEXT},
+	{"state", "state", COLUMN_TEXT},
+	{"external_id", "external_id", COLUMN_TEXT},
+	{"list_id", "list_id", COLUMN_TEXT},
 	{"time_zone", "time_zone", COLUMN_TEXT},
-	{"timezone", "time_zone", COLUMN_TEXT},
+	{"tz", "time_zone", COLUMN_TEXT},
+	{"rejected_row", "", COLUMN_NOTE},
+	{"rejected_because", "", COLUMN_NOTE},
 };
 
 static const struct record_shape records = {
@@ -67,6 +83,45 @@ static const struct record_shape records = {
 };
 
 const struct resource campaigns_resource = {
-	RESOURCE_ENDPOINTS(endpoints), .auth = AUTH_ADMIN,  .audience = AUDIENCE_TENANT,
-	.words = &problem_words,       .records = &records,
+	RESOURCE_ENDPOINTS(endpoints),
+	.auth = AUTH_ADMIN,
+	.audience = AUDIENCE_TENANT,
+	.words = &problem_words,
 };
+
+/* A misspelt parameter would silently mean a change. */
+static bool check_query(struct http_exchange *x)
+{
+	for (size_t i = 0; http_query_name(x, i); i++) {
+		const char *name = http_query_name(x, i);
+		if (strcmp(name, "preview") == 0 || strcmp(name, AUTH_QUERY_TENANT) == 0)
+			continue;
+		http_respond_problem(x, 422, "no such parameter; known is preview");
+		return false;
+	}
+	return true;
+}
+
+static bool is_admitted(const struct api *api, struct http_exchange *x, struct caller *ret)
+{
+	return auth_admit(api, AUTH_ADMIN, AUDIENCE_TENANT, x, http_respond_problem, ret);
+}
+
+void handle_contacts(void *arg, struct http_exchange *x)
+{
+	struct caller caller;
+
+	/* A body would have been received. */
+	if (is_admitted(arg, x, &caller))
+		http_respond_problem(x, 422, "the body is empty");
+}
+
+bool receive_contacts(struct api *api, struct http_exchange *x)
+{
+	struct caller caller;
+
+	if (!is_admitted(api, x, &caller) || !check_query(x))
+		return false;
+	uploads_receive(api->uploads, caller.tenant, x, &records);
+	return true;
+}

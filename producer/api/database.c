@@ -10,22 +10,23 @@
 #define STATEMENT_TIMEOUT_MS 15000
 #define REQUESTS_MAX 256 /* under way; more are refused */
 #define LONG_STATEMENT_TIMEOUT_MS 300000
-#define LONG_REQUESTS_MAX 4 /* megabytes each */
+#define LONG_REQUESTS_MAX 4    /* megabytes each */
+#define UPLOAD_REQUESTS_MAX 64 /* a few of each upload */
 #define RETRY_AFTER "2"
-#define NO_SUCH_TENANT "CT404" /* the SQLSTATE of bind_tenant() */
 
 struct api_database {
 	struct pg *pg;
 	struct pg *long_work;
+	struct pg *uploads;
 };
 
 /* Statements that are not answered in one go. */
 static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
+	bool upload;	/* the same, of files that are being received and applied */
 	bool in_parts;	/* stream.h */
 	const char *content_type; /* NULL: JSON */
 } kinds[API_STMT_COUNT] = {
-	[API_CAMPAIGN_CONTACTS] = {.long_work = true},
 	[API_LEADS_BULK] = {.long_work = true},
 	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
 	[API_REDIAL_IMPORT] = {.long_work = true},
@@ -34,6 +35,14 @@ static const struct {
 	[API_CALLS_EXPORT] = {.long_work = true,
 			      .in_parts = true,
 			      .content_type = "text/csv; charset=utf-8"},
+	[API_UPLOAD_BEGIN] = {.upload = true},
+	[API_UPLOAD_STAGE] = {.upload = true},
+	[API_UPLOAD_STAGE_JSON] = {.upload = true},
+	[API_UPLOAD_STAGED] = {.upload = true},
+	[API_UPLOAD_APPLY] = {.upload = true},
+	[API_UPLOAD_ABANDON] = {.upload = true},
+	[API_UPLOAD_TAKE] = {.upload = true},
+	[API_UPLOAD_REJECTED] = {.in_parts = true, .content_type = "text/csv; charset=utf-8"},
 };
 
 struct request {
@@ -72,18 +81,22 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
 	o.max_batches = LONG_REQUESTS_MAX;
 	db->long_work = pg_new(loop, &o);
+	o.application_name = "carillon-producer-api-uploads";
+	o.max_batches = UPLOAD_REQUESTS_MAX;
+	db->uploads = pg_new(loop, &o);
 	return db;
 }
 
 bool api_database_ready(const struct api_database *db)
 {
-	return pg_is_up(db->pg) && pg_is_up(db->long_work);
+	return pg_is_up(db->pg) && pg_is_up(db->long_work) && pg_is_up(db->uploads);
 }
 
 void api_database_free(struct api_database *db)
 {
 	if (!db)
 		return;
+	pg_free(db->uploads);
 	pg_free(db->long_work);
 	pg_free(db->pg);
 	free(db);
@@ -104,7 +117,7 @@ bool api_database_failed(struct http_exchange *x, enum api_stmt stmt, const stru
 		api_database_unavailable(x, words);
 		return true;
 	}
-	if (strcmp(e->sqlstate, NO_SUCH_TENANT) == 0) {
+	if (strcmp(e->sqlstate, API_NO_SUCH_TENANT) == 0) {
 		words->refuse(x, 422, "tenant: there is no such tenant");
 		return true;
 	}
@@ -173,7 +186,9 @@ static void on_bound(void *arg, const struct pg_batch_result *b)
 bool api_database_run(struct api_database *db, const char *tenant, enum api_stmt stmt,
 		      size_t params_count, const char *const *params, pg_batch_cb *cb, void *arg)
 {
-	struct pg *pg = kinds[stmt].long_work ? db->long_work : db->pg;
+	struct pg *pg = kinds[stmt].upload	? db->uploads
+			: kinds[stmt].long_work ? db->long_work
+						: db->pg;
 
 	if (!tenant || !*tenant)
 		return pg_run(pg, stmt, params_count, params, cb, arg);

@@ -28,6 +28,8 @@ struct api_words {
 	unsigned unreadable_status; /* of a body that is not JSON */
 };
 
+#define API_NO_SUCH_TENANT "CT404" /* the SQLSTATE of bind_tenant() */
+
 /* Starts connecting. */
 struct api_database *api_database_new(struct ev_loop *loop, const struct config *cfg,
 				      const struct clock *clock);

@@ -6,14 +6,16 @@
 #include "producer/api/records.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "common/csv.h"
 #include "common/json.h"
 
 #define ROW_BYTES_MAX (256 * 1024)
+#define SHORT_ROW_BYTES_MAX (64 * 1024)	    /* where a quote that is not closed is looked for */
+#define RECORD_BYTES_MAX (16 * 1024 * 1024) /* names come with each row, and bytes are escaped */
 #define COLUMNS_MAX 256
 #define HEADER_BYTES 128
 
@@ -23,12 +25,15 @@ struct column {
 	size_t name_bytes;
 };
 
-struct reader {
-	const struct record_shape *shape;
+struct record_reader {
+	struct record_reader_options o;
+	const struct record_shape *shape; /* the same */
+	struct csv *csv;
 	struct column columns[COLUMNS_MAX];
 	size_t columns_count;
-	size_t rows;
-	struct buf *out, *error;
+	struct buf text;   /* of one record */
+	struct buf *out;   /* the same */
+	struct buf *error; /* of the call under way */
 	bool has_header;
 };
 
@@ -40,29 +45,46 @@ static void trim(struct csv_field *f)
 	}
 	while (f->bytes > 0 && (f->data[f->bytes - 1] == ' ' || f->data[f->bytes - 1] == '\t'))
 		f->bytes--;
+	/* What keeps a spreadsheet from taking the cell for a formula. */
+	if (f->bytes > 1 && f->data[0] == '\'' && strchr("=+-@", f->data[1])) {
+		f->data++;
+		f->bytes--;
+	}
+}
+
+/* Lower-case letters and digits, and whatever is not ASCII. */
+static bool make_word(const char *text, size_t n, char *ret_word)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i];
+		if (c && strchr(" _.-", c))
+			continue;
+		if (length == HEADER_BYTES - 1)
+			return false;
+		ret_word[length++] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+	}
+	ret_word[length] = '\0';
+	return true;
 }
 
 static const struct record_column *known_column(const struct record_shape *shape,
 						struct csv_field header)
 {
-	char word[HEADER_BYTES];
+	char word[HEADER_BYTES], known[HEADER_BYTES];
 
-	if (header.bytes >= sizeof(word))
+	if (!make_word(header.data, header.bytes, word))
 		return NULL;
-	for (size_t i = 0; i < header.bytes; i++) {
-		char c = header.data[i];
-		bool upper = c >= 'A' && c <= 'Z';
-		word[i] = (char)(strchr(" .-", c) ? '_' : upper ? c - 'A' + 'a' : c);
-	}
-	word[header.bytes] = '\0';
 	for (size_t i = 0; i < shape->columns_count; i++) {
-		if (strcmp(shape->columns[i].header, word) == 0)
+		const char *name = shape->columns[i].header;
+		if (make_word(name, strlen(name), known) && strcmp(known, word) == 0)
 			return &shape->columns[i];
 	}
 	return NULL;
 }
 
-static bool has_field(const struct reader *r, const char *field, size_t before)
+static bool has_field(const struct record_reader *r, const char *field, size_t before)
 {
 	for (size_t i = 0; i < before; i++) {
 		if (r->columns[i].known && strcmp(r->columns[i].known->field, field) == 0)
@@ -71,7 +93,7 @@ static bool has_field(const struct reader *r, const char *field, size_t before)
 	return false;
 }
 
-static bool has_variable(const struct reader *r, const struct column *c, size_t before)
+static bool has_variable(const struct record_reader *r, const struct column *c, size_t before)
 {
 	for (size_t i = 0; i < before; i++) {
 		if (!r->columns[i].known && r->columns[i].name_bytes == c->name_bytes &&
@@ -81,7 +103,7 @@ static bool has_variable(const struct reader *r, const struct column *c, size_t 
 	return false;
 }
 
-static bool has_what_it_needs(const struct reader *r)
+static bool has_what_it_needs(const struct record_reader *r)
 {
 	const char *const *needs = r->shape->needs;
 	const size_t most = sizeof(r->shape->needs) / sizeof(*needs);
@@ -90,36 +112,39 @@ static bool has_what_it_needs(const struct reader *r)
 		if (has_field(r, needs[i], r->columns_count))
 			return true;
 	}
-	buf_adds(r->error, "the first row names the columns; none of them is");
+	buf_addf(r->error, "%sthe first row names the columns; none of them is",
+		 r->error->len > 0 ? "; " : "");
 	for (size_t i = 0; i < most && needs[i]; i++)
 		buf_addf(r->error, "%s %s", i > 0 ? " or" : "", needs[i]);
 	return false;
 }
 
-static bool take_header(struct reader *r, const struct csv_row *row)
+/* All that is wrong with it is said at once. */
+static bool take_header(struct record_reader *r, const struct csv_row *row)
 {
 	r->has_header = true;
+	if (row->fault) {
+		buf_addf(r->error, "the first row names the columns: %s", row->fault);
+		return false;
+	}
 	for (size_t i = 0; i < row->count; i++) {
 		struct column *c = &r->columns[i];
 		struct csv_field header = row->fields[i];
 		trim(&header);
 		c->known = known_column(r->shape, header);
-		c->name = malloc(header.bytes + 1);
+		c->name = strndup(header.data, header.bytes);
 		if (!c->name)
 			abort();
-		memcpy(c->name, header.data, header.bytes);
-		c->name[header.bytes] = '\0';
 		c->name_bytes = header.bytes;
 		r->columns_count = i + 1;
-		if (c->known	    ? has_field(r, c->known->field, i)
+		if (c->known ? c->known->kind != COLUMN_NOTE && has_field(r, c->known->field, i)
 		    : c->name_bytes ? has_variable(r, c, i)
-				    : false) {
-			buf_addf(r->error, "two columns of the header mean %.100s",
+				    : false)
+			buf_addf(r->error, "%stwo columns of the header mean %.100s",
+				 r->error->len > 0 ? "; " : "",
 				 c->known ? c->known->field : c->name);
-			return false;
-		}
 	}
-	return has_what_it_needs(r);
+	return has_what_it_needs(r) && r->error->len == 0;
 }
 
 static bool is_one_of(struct csv_field f, const char *const *words)
@@ -153,7 +178,7 @@ static void add_flag(struct buf *out, struct csv_field f)
 		buf_add_json_string(out, f.data, f.bytes);
 }
 
-static void add_name(struct reader *r, bool *first, struct csv_field f)
+static void add_name(struct record_reader *r, bool *first, struct csv_field f)
 {
 	const char *space = memchr(f.data, ' ', f.bytes);
 	struct csv_field one = {f.data, space ? (size_t)(space - f.data) : f.bytes};
@@ -170,7 +195,7 @@ static void add_name(struct reader *r, bool *first, struct csv_field f)
 	}
 }
 
-static void add_known(struct reader *r, bool *first, const struct record_column *c,
+static void add_known(struct record_reader *r, bool *first, const struct record_column *c,
 		      struct csv_field f)
 {
 	switch (c->kind) {
@@ -185,11 +210,13 @@ static void add_known(struct reader *r, bool *first, const struct record_column 
 	case COLUMN_NAME:
 		add_name(r, first, f);
 		break;
+	case COLUMN_NOTE:
+		break;
 	}
 }
 
 /* A cell behind the header's last one, or below an empty one, has no name: "" stands for it. */
-static void add_variables(struct reader *r, const struct csv_row *row, bool *first)
+static void add_variables(struct record_reader *r, const struct csv_row *row, bool *first)
 {
 	bool first_variable = true, nameless = false;
 
@@ -220,18 +247,24 @@ static void add_variables(struct reader *r, const struct csv_row *row, bool *fir
 	}
 }
 
-static bool take_row(void *arg, const struct csv_row *row)
+/* What makes the row unusable as a whole; NULL: nothing. */
+static const char *fault_of(const struct record_reader *r, const struct csv_row *row, char *text,
+			    size_t n)
 {
-	struct reader *r = arg;
+	size_t cells = row->count;
+
+	while (cells > r->columns_count && row->fields[cells - 1].bytes == 0)
+		cells--; /* empty ones at the end say nothing */
+	if (row->fault || cells == r->columns_count)
+		return row->fault;
+	snprintf(text, n, "%zu cells, but the header has %zu", cells, r->columns_count);
+	return text;
+}
+
+static void add_members(struct record_reader *r, const struct csv_row *row)
+{
 	bool first = true;
 
-	if (!r->has_header)
-		return row->count == 0 || take_header(r, row);
-	buf_adds(r->out, r->rows++ ? "," : "");
-	if (row->count == 0) {
-		buf_adds(r->out, "null");
-		return true;
-	}
 	buf_addc(r->out, '{');
 	for (size_t i = 0; i < row->count && i < r->columns_count; i++) {
 		struct csv_field f = row->fields[i];
@@ -241,36 +274,104 @@ static bool take_row(void *arg, const struct csv_row *row)
 	}
 	add_variables(r, row, &first);
 	buf_addc(r->out, '}');
-	return !r->out->failed;
+}
+
+static bool take_row(void *arg, const struct csv_row *row)
+{
+	struct record_reader *r = arg;
+	struct record record = {.row = row->number, .cells = row};
+	char text[HEADER_BYTES];
+
+	if (!r->has_header) {
+		if (row->count == 0)
+			return true;
+		return take_header(r, row) &&
+		       (!r->o.on_header || r->o.on_header(r->o.arg, &record));
+	}
+	bool blank = row->count == 0 && !row->fault;
+	if (blank && r->o.faults)
+		return true;
+	record.fault = r->o.faults ? fault_of(r, row, text, sizeof(text)) : NULL;
+	buf_clear(r->out);
+	if (blank || record.fault)
+		buf_adds(r->out, blank ? "null" : "{}");
+	else
+		add_members(r, row);
+	record.members = r->out->data;
+	return !r->out->failed && r->o.on_record(r->o.arg, &record);
+}
+
+struct record_reader *record_reader_new(const struct record_reader_options *o)
+{
+	struct record_reader *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		abort();
+	r->o = *o;
+	r->shape = o->shape;
+	r->out = &r->text;
+	buf_init(&r->text, RECORD_BYTES_MAX);
+	r->csv = csv_new(&(struct csv_options){.row_bytes_max = o->faults ? SHORT_ROW_BYTES_MAX
+									  : ROW_BYTES_MAX,
+					       .fields_max = COLUMNS_MAX,
+					       .faults = o->faults,
+					       .on_row = take_row,
+					       .arg = r});
+	return r;
+}
+
+void record_reader_free(struct record_reader *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->columns_count; i++)
+		free(r->columns[i].name);
+	buf_release(&r->text);
+	csv_free(r->csv);
+	free(r);
+}
+
+bool record_reader_feed(struct record_reader *r, const char *bytes, size_t n, struct buf *error)
+{
+	r->error = error;
+	return csv_feed(r->csv, bytes, n, error);
+}
+
+bool record_reader_finish(struct record_reader *r, struct buf *error)
+{
+	r->error = error;
+	if (!csv_finish(r->csv, error))
+		return false;
+	if (!r->has_header)
+		buf_adds(error, "the file is empty");
+	return r->has_header;
+}
+
+static bool append(void *arg, const struct record *r)
+{
+	struct buf *out = arg;
+
+	if (out->len > 1)
+		buf_addc(out, ',');
+	buf_adds(out, r->members);
+	return !out->failed;
 }
 
 static unsigned read_csv(const struct record_shape *shape, const char *body, size_t n,
 			 struct buf *out, struct buf *error)
 {
-	struct reader *r = calloc(1, sizeof(*r));
+	struct record_reader *r = record_reader_new(
+		&(struct record_reader_options){.shape = shape, .on_record = append, .arg = out});
 
-	if (!r)
-		abort();
-	*r = (struct reader){.shape = shape, .out = out, .error = error};
-	struct csv *csv = csv_new(&(struct csv_options){.row_bytes_max = ROW_BYTES_MAX,
-							.fields_max = COLUMNS_MAX,
-							.on_row = take_row,
-							.arg = r});
 	buf_addc(out, '[');
-	bool good = csv_feed(csv, body, n, error) && csv_finish(csv, error);
+	bool good = record_reader_feed(r, body, n, error) && record_reader_finish(r, error);
 	buf_addc(out, ']');
-	if (good && !r->has_header)
-		buf_adds(error, "the file is empty");
-	good = good && r->has_header;
-	for (size_t i = 0; i < r->columns_count; i++)
-		free(r->columns[i].name);
-	csv_free(csv);
-	free(r);
+	record_reader_free(r);
 	return out->failed ? 413 : good ? 0 : 422;
 }
 
-static unsigned read_json(const struct record_shape *shape, const char *body, size_t n,
-			  struct buf *out, struct buf *error)
+unsigned records_read_json(const struct record_shape *shape, const char *body, size_t n,
+			   struct buf *out, struct buf *error)
 {
 	_cleanup_json_ json_t *j = json_parse(body, n, n, error);
 	const json_t *array = j;
@@ -298,7 +399,7 @@ unsigned records_read(const struct record_shape *shape, const struct http_exchan
 	size_t n;
 	const char *body = http_body(x, &n);
 	unsigned refusal = is_csv ? read_csv(shape, body, n, out, error)
-				  : read_json(shape, body, n, out, error);
+				  : records_read_json(shape, body, n, out, error);
 
 	if (refusal == 413)
 		buf_adds(error, "too much for one request; send it in parts");

@@ -29,6 +29,8 @@ static const struct http_route single[] = {
 	{"GET", "/openapi.json", handle_openapi, NO_BODY},
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
 
+	{"POST", "/api/campaigns/{id}/contacts", handle_contacts, UPLOAD_BYTES_MAX},
+
 	{"POST", "/api/dead-letters/replay", handle_replay, SMALL_BODY},
 	{"GET", "/api/dead-letters/{id}", handle_dead_letter, NO_BODY},
 
@@ -72,9 +74,11 @@ static void serve(void *arg, struct http_exchange *x)
 /* Only who has the key may make us hold a large body. */
 static bool admit(void *arg, const struct http_route *route, struct http_exchange *x)
 {
-	const struct api *api = arg;
+	struct api *api = arg;
 	struct caller caller;
 
+	if (route->handler == handle_contacts)
+		return receive_contacts(api, x);
 	if (route->max_body_bytes <= SMALL_BODY)
 		return true;
 	for (size_t i = 0; i < sizeof(resources) / sizeof(resources[0]); i++) {
@@ -143,6 +147,7 @@ void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
 		.database = serves ? api_database_new(loop, cfg, clock_system()) : NULL,
 		.keys = serves ? api_keys_new(loop, cfg, clock_system()) : NULL,
 	};
+	api->uploads = uploads_new(loop, cfg, api->database);
 }
 
 bool api_ready(const struct api *api)
@@ -152,6 +157,7 @@ bool api_ready(const struct api *api)
 
 void api_release(struct api *api)
 {
+	uploads_close(api->uploads);
 	api_database_free(api->database);
 	api_keys_free(api->keys);
 }

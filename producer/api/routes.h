@@ -9,6 +9,7 @@
 #include "common/http_server.h"
 #include "producer/api/database.h"
 #include "producer/api/endpoints.h"
+#include "producer/api/uploads.h"
 #include "producer/publisher.h"
 #include "producer/scheduler.h"
 
@@ -18,8 +19,9 @@ struct api {
 	const struct config *cfg;
 	struct scheduler *scheduler;
 	struct publisher *publisher;
-	struct api_database *database; /* NULL without the role `api`, as the keys */
+	struct api_database *database; /* NULL without the role `api`, as what follows */
 	struct api_keys *keys;
+	struct uploads *uploads;
 	bool stopping; /* who waits is answered with what is known */
 };
 
@@ -58,6 +60,10 @@ extern const struct resource api_keys_resource;
 /* All routes, and the resources among them, for the test that compares them with openapi.json. */
 const struct http_route *api_routes(size_t *ret_n);
 const struct resource *const *api_resources(size_t *ret_n);
+
+void handle_contacts(void *arg, struct http_exchange *x);
+/* Takes the body of such a request in pieces; false: it has answered. */
+bool receive_contacts(struct api *api, struct http_exchange *x);
 
 void handle_openapi(void *arg, struct http_exchange *x);
 

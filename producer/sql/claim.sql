@@ -33,11 +33,10 @@ WITH served AS MATERIALIZED (
 ), limited_account AS MATERIALIZED (
 	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
 	WHERE a.max_concurrent > 0 AND a.id IN (SELECT account_id FROM one_per_phone)
-), ranked AS (
-	SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane,
-		row_number() OVER (ORDER BY priority DESC, next_look_at) AS in_all,
-		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, next_look_at) AS in_account
-	FROM one_per_phone o
+), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited
+	SELECT r.*, row_number() OVER (ORDER BY priority DESC, in_lane, next_look_at) AS in_all,
+		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, in_lane, next_look_at) AS in_account
+	FROM (SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane FROM one_per_phone o) r
 ), picked AS MATERIALIZED (
 	SELECT r.*, uuid_v7((SELECT uuid_v7_prefix())) AS job_id
 	FROM ranked r JOIN budget b ON b.id = r.lane_id LEFT JOIN limited_account a ON a.id = r.account_id

@@ -199,7 +199,7 @@ CREATE TABLE campaign_contacts (
 	created_at  timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (campaign_id, lead_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX campaign_contacts_schedule ON campaign_contacts (schedule_at) WHERE schedule_at IS NOT NULL;
+CREATE INDEX campaign_contacts_schedule ON campaign_contacts (campaign_id, schedule_at) WHERE schedule_at IS NOT NULL;
 CREATE INDEX campaign_contacts_lead ON campaign_contacts (lead_id);
 CREATE INDEX follow_ups_campaign ON follow_ups (lane_id, id) WHERE source = 'campaign';
 

@@ -73,6 +73,8 @@ BEGIN
 		('campaigns', 'SELECT, INSERT, UPDATE', own, 'EXISTS (SELECT FROM carillon.lanes n WHERE n.id = lane_id)'),
 		-- Of its lead nothing is asked here: the statement that adds a contact may be the one that makes the lead.
 		('campaign_contacts', 'SELECT, INSERT, UPDATE, DELETE', 'EXISTS (SELECT FROM carillon.campaigns k WHERE k.id = campaign_id)', 'true'),
+		('uploads', 'SELECT, INSERT', own, 'EXISTS (SELECT FROM carillon.campaigns k WHERE k.id = campaign_id)'),
+		('upload_rows', 'SELECT', 'EXISTS (SELECT FROM carillon.uploads u WHERE u.id = upload_id)', 'true'),
 		('calls', 'SELECT, UPDATE', own, 'true'),
 		('live', 'SELECT, UPDATE, DELETE', own, 'true'),
 		('ended_calls', 'SELECT, INSERT, DELETE', 'EXISTS (SELECT FROM carillon.lanes n WHERE n.id = lane_id)', 'true'),

@@ -39,10 +39,11 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('tenant', 'rawd', 'holidays leads suppressions redial_queue campaign_contacts call_classifications'),
 	('tenant', 'raw', 'lanes follow_ups campaigns redial_removed pending_calls workflow_calls'),
 	('tenant', 'ra', 'transitions'),
+	('tenant', 'ra', 'uploads'),
 	('tenant', 'rw', 'calls'),
 	('tenant', 'rwd', 'live'),
 	('tenant', 'rad', 'ended_calls'),
-	('tenant', 'r', 'tenants claims provider_calls call_reports call_events outcome_rules settings time_zones phone_zones workflow_arrows');
+	('tenant', 'r', 'upload_rows tenants claims provider_calls call_reports call_events outcome_rules settings time_zones phone_zones workflow_arrows');
 
 SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),
 	format('SELECT t, rights FROM wanted, string_to_table(tables, '' '') t WHERE role = %L', role),
