@@ -614,6 +614,7 @@ BEGIN
 		EXCEPTION WHEN OTHERS THEN
 			error := SQLSTATE || ': ' || SQLERRM;
 		END;
+		ids := ARRAY(SELECT DISTINCT unnest(ids));
 		INSERT INTO carillon.workflow_runs (started_at, ended_at, source, counts, error)
 		SELECT began, clock_timestamp(), the_source, coalesce((SELECT jsonb_object_agg(workflow_state, n) FROM (SELECT p.workflow_state, count(*) AS n
 			FROM carillon.pending_calls p WHERE p.id = ANY (workflow_run.ids) GROUP BY 1) c), '{}'), workflow_run.error
@@ -829,12 +830,15 @@ BEGIN
 END $$;
 
 -- A scheduler's run on request, with what became of each that it looked at.
-CREATE FUNCTION workflow_run_now() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
-	SELECT jsonb_build_object('processed', cardinality(r.ids), 'queued', r.seeded, 'error', r.error, 'results', coalesce((SELECT jsonb_agg(jsonb_build_object(
+CREATE FUNCTION workflow_run_now() RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	r record;
+BEGIN
+	SELECT * INTO r FROM carillon.workflow_run(1000, 'api');
+	RETURN jsonb_build_object('processed', cardinality(r.ids), 'queued', r.seeded, 'error', r.error, 'results', coalesce((SELECT jsonb_agg(jsonb_build_object(
 		'id', p.id, 'status', p.workflow_state, 'reason', p.state_reason, 'retry_count', p.retry_count, 'next_action_at', carillon.iso_utc(p.next_action_at)) ORDER BY p.ordinal)
-		FROM carillon.pending_calls p WHERE p.id = ANY (r.ids)), '[]'))
-	FROM carillon.workflow_run(1000, 'api') r
-$$;
+		FROM carillon.pending_calls p WHERE p.id = ANY (r.ids)), '[]'));
+END $$;
 
 -- The guide's function: this one's next call is to be made, now.
 CREATE FUNCTION pre_classify_call(given jsonb) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
