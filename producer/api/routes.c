@@ -43,9 +43,9 @@ static const struct http_route single[] = {
 };
 
 static const struct resource *const resources[] = {
-	&campaigns_resource,  &redial_resource,	      &leads_resource,
-	&follow_ups_resource, &suppressions_resource, &calls_resource,
-	&scheduler_resource,  &dead_letters_resource, &outcomes_resource,
+	&campaigns_resource,	 &redial_resource,	 &leads_resource,
+	&follow_ups_resource,	 &suppressions_resource, &calls_resource,
+	&scheduler_resource,	 &dead_letters_resource, &outcomes_resource,
 	&pending_calls_resource,
 };
 
