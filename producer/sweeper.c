@@ -31,6 +31,7 @@ struct sweeper {
 	bool busy;
 	size_t chore;			     /* under way */
 	int64_t last_id;		     /* of look_again, between its batches */
+	int64_t last_transition;	     /* that was counted; -1: none yet */
 	bool pacing_changed;		     /* held follow-ups are to be looked at */
 	char fingerprint[FINGERPRINT_BYTES]; /* of the pacing they are looked at with */
 };
@@ -224,6 +225,36 @@ static bool show_oldest(struct sweeper *s, const PGresult *res)
 	return false;
 }
 
+/* ---- The workflow ---- */
+
+static bool since_last(struct sweeper *s, struct params *p)
+{
+	add_number(p, s->last_transition);
+	return true;
+}
+
+static bool show_workflow(struct sweeper *s, const PGresult *res)
+{
+	int state = pg_col(res, "state"), calls = pg_col(res, "calls");
+	int age = pg_col(res, "age_seconds"), changes = pg_col(res, "changes");
+
+	for (int row = 0; row < PQntuples(res); row++) {
+		const char *name = pg_text(res, row, state);
+		metric_add(METRIC_WORKFLOW_TRANSITIONS, name, (double)pg_int(res, row, changes));
+		if (!pg_text(res, row, calls))
+			continue;
+		metric_set(METRIC_WORKFLOW_CALLS, name, (double)pg_int(res, row, calls));
+		metric_set(METRIC_WORKFLOW_OLDEST, name, strtod(pg_text(res, row, age), NULL));
+	}
+	s->last_transition = pg_int(res, 0, pg_col(res, "last_id"));
+	metric_set(METRIC_WORKFLOW_STUCK, NULL, (double)pg_int(res, 0, pg_col(res, "stuck")));
+	metric_set(METRIC_UNDETERMINED_OPEN, NULL,
+		   (double)pg_int(res, 0, pg_col(res, "undetermined")));
+	metric_set(METRIC_DEAD_LETTERS_OPEN, NULL,
+		   (double)pg_int(res, 0, pg_col(res, "dead_letters")));
+	return false;
+}
+
 /* ---- The chores, in order ---- */
 
 static const struct {
@@ -245,6 +276,7 @@ static const struct {
 	{PRODUCER_UPLOAD_RETENTION, upload_days, upload_rows_removed},
 	{PRODUCER_MARK_ORPHANS, orphan_age, orphans_marked},
 	{PRODUCER_OLDEST_DUE, always, show_oldest},
+	{PRODUCER_WORKFLOW_COUNTS, since_last, show_workflow},
 };
 #define CHORES (sizeof(chores) / sizeof(chores[0]))
 
@@ -316,6 +348,7 @@ struct sweeper *sweeper_new(const struct sweeper_options *o)
 	if (!s)
 		abort();
 	s->o = *o;
+	s->last_transition = -1;
 	const struct pg_options pg = {
 		.url = config_str(o->cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-producer-sweeper",

@@ -17,6 +17,7 @@ run=(
 test=(
 	libcmocka-dev clang libclang-rt-dev clang-format clang-tidy shellcheck
 	python3 python3-venv faketime libtap-parser-sourcehandler-pgtap-perl
+	prometheus
 )
 
 missing() {

@@ -42,6 +42,7 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 /* Resources that are tables of statements. */
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource outcomes_resource;
+extern const struct resource pending_calls_resource;
 extern const struct resource redial_resource;
 extern const struct resource redial_records_resource;
 extern const struct resource campaigns_resource;

@@ -27,6 +27,7 @@ CREATE TABLE call_classifications (
 	menu_path                 jsonb,
 	source                    text NOT NULL DEFAULT 'sql',
 	job_id                    uuid,                 -- of the call that it was heard on
+	ordinal                   bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
 	created_at                timestamptz NOT NULL DEFAULT now(),
 	updated_at                timestamptz NOT NULL DEFAULT now()
 );
@@ -118,6 +119,7 @@ CREATE TABLE pending_calls (
 	failure_reason           text,
 	follow_up_id             bigint REFERENCES follow_ups ON DELETE SET NULL,   -- by which it is, or is to be, dialed
 	version                  integer NOT NULL DEFAULT 1,
+	ordinal                  bigint GENERATED ALWAYS AS IDENTITY UNIQUE,   -- by which lists go on
 	created_at               timestamptz NOT NULL DEFAULT now(),
 	updated_at               timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
@@ -612,6 +614,7 @@ BEGIN
 		EXCEPTION WHEN OTHERS THEN
 			error := SQLSTATE || ': ' || SQLERRM;
 		END;
+		ids := ARRAY(SELECT DISTINCT unnest(ids));
 		INSERT INTO carillon.workflow_runs (started_at, ended_at, source, counts, error)
 		SELECT began, clock_timestamp(), the_source, coalesce((SELECT jsonb_object_agg(workflow_state, n) FROM (SELECT p.workflow_state, count(*) AS n
 			FROM carillon.pending_calls p WHERE p.id = ANY (workflow_run.ids) GROUP BY 1) c), '{}'), workflow_run.error
@@ -705,6 +708,175 @@ CREATE FUNCTION workflow_variables(the_follow_up bigint) RETURNS jsonb LANGUAGE 
 	LEFT JOIN carillon.call_classifications c ON c.id = p.classification_id
 	WHERE w.follow_up_id = the_follow_up
 $$;
+
+-- ---- The API ----------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION pending_call_record(p pending_calls) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('id', (p).id, 'tenant', (p).tenant_id, 'lead_id', (p).lead_id, 'exam_id', (p).exam_id,
+		'employee_name', (p).employee_name, 'employee_dob', (p).employee_dob, 'phone', (p).phone, 'phone_e164', (p).phone_e164,
+		'clinic_name', (p).clinic_name, 'appointment_time', carillon.iso_utc((p).appointment_time), 'workflow_state', (p).workflow_state,
+		'state_since', carillon.iso_utc((p).state_since), 'state_reason', (p).state_reason, 'classification_id', (p).classification_id,
+		'classification_lookup_at', carillon.iso_utc((p).classification_lookup_at), 'ivr_classified_at', carillon.iso_utc((p).ivr_classified_at),
+		'retry_count', (p).retry_count, 'max_retries', (p).max_retries, 'next_action_at', carillon.iso_utc((p).next_action_at),
+		'last_attempt_at', carillon.iso_utc((p).last_attempt_at), 'last_error', (p).last_error, 'workflow_metadata', (p).workflow_metadata,
+		'failed_at', carillon.iso_utc((p).failed_at), 'failure_reason', (p).failure_reason, 'follow_up_id', (p).follow_up_id,
+		'version', (p).version, 'created_at', carillon.iso_utc((p).created_at), 'updated_at', carillon.iso_utc((p).updated_at))
+$$;
+
+CREATE FUNCTION classification_record(c call_classifications) RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT jsonb_build_object('id', (c).id, 'tenant', (c).tenant_id, 'phone_number', (c).phone_number, 'phone_e164', (c).phone_e164,
+		'classification_type', (c).classification_type, 'is_active', (c).is_active,
+		'classification_expires_at', carillon.iso_utc((c).classification_expires_at), 'confidence', (c).confidence,
+		'menu_path', (c).menu_path, 'source', (c).source, 'job_id', (c).job_id, 'created_at', carillon.iso_utc((c).created_at),
+		'updated_at', carillon.iso_utc((c).updated_at))
+$$;
+
+-- A day of the calendar as ISO 8601 has it; null: it is none.
+CREATE FUNCTION iso_date(given text) RETURNS date LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN CASE WHEN given ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN given::date END;
+EXCEPTION WHEN data_exception THEN
+	RETURN NULL;
+END $$;
+
+CREATE FUNCTION uuid_of(given text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN given ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN given::uuid END
+$$;
+
+-- What is wrong with a member of a pending call; null: nothing.
+CREATE FUNCTION pending_call_problem(field text, given jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	kind text := coalesce(jsonb_typeof(given), 'null');
+	word text := given #>> '{}';
+BEGIN
+	RETURN CASE
+		WHEN field = 'phone' THEN
+			CASE WHEN kind = 'null' OR word = '' THEN 'missing' WHEN kind NOT IN ('string', 'number') THEN 'text'
+				ELSE coalesce(carillon.phone_problem(word), CASE WHEN carillon.normalize_phone(word) IS NULL
+					THEN 'no number that can be called, such as +12125550101' END) END
+		WHEN field = 'exam_id' THEN
+			CASE WHEN kind = 'null' THEN NULL WHEN kind = 'number' AND word !~ '^[0-9]{1,18}([.]0+)?$' OR kind NOT IN ('string', 'number') THEN 'text, or a whole number'
+				ELSE carillon.text_problem(word, 200) END
+		WHEN field IN ('employee_name', 'clinic_name') THEN
+			CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' THEN 'text' ELSE carillon.text_problem(word, 200) END
+		WHEN field = 'employee_dob' THEN
+			CASE WHEN kind <> 'null' AND (kind <> 'string' OR carillon.iso_date(word) IS NULL) THEN 'a day, such as 1990-01-31' END
+		WHEN field IN ('appointment_time', 'next_action_at') THEN
+			CASE WHEN kind <> 'null' AND (kind <> 'string' OR carillon.iso_time(word) IS NULL) THEN 'a time with its offset, such as 2026-03-01T15:00:00Z' END
+		WHEN field = 'max_retries' THEN
+			CASE WHEN kind <> 'null' AND CASE kind WHEN 'number' THEN NOT carillon.whole_number(given, 0, 99) WHEN 'string' THEN word !~ '^[0-9]{1,2}$' ELSE true END
+				THEN 'a whole number from 0 to 99' END
+		WHEN field = 'workflow_metadata' THEN
+			CASE WHEN kind NOT IN ('null', 'object') THEN 'an object' ELSE carillon.text_problem(word, 16384) END
+		WHEN field = '' THEN 'a value in a column that the header does not name'
+		ELSE 'no such field' END;
+END $$;
+
+-- New ones of tenant `default`, of records in which nothing is wrong.
+CREATE FUNCTION pending_calls_create(given jsonb[]) RETURNS SETOF pending_calls LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM set_config('carillon.actor', 'operator', true);
+	RETURN QUERY INSERT INTO carillon.pending_calls (phone, exam_id, employee_name, employee_dob, clinic_name, appointment_time, max_retries,
+		next_action_at, workflow_metadata)
+	SELECT g ->> 'phone', g ->> 'exam_id', g ->> 'employee_name', carillon.iso_date(g ->> 'employee_dob'), g ->> 'clinic_name',
+		carillon.iso_time(g ->> 'appointment_time'), coalesce((g ->> 'max_retries')::numeric::integer, 3),
+		coalesce(carillon.iso_time(g ->> 'next_action_at'), now()), CASE jsonb_typeof(g -> 'workflow_metadata') WHEN 'object' THEN g -> 'workflow_metadata' ELSE '{}' END
+	FROM unnest(given) g
+	RETURNING *;
+END $$;
+
+-- It is not called any more: at once if its call waits; a call that is under way can't be taken back, but leads to nothing.
+CREATE FUNCTION pending_call_cancel(given text) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p carillon.pending_calls;
+BEGIN
+	PERFORM set_config('carillon.actor', 'operator', true);
+	PERFORM FROM carillon.follow_ups f WHERE f.id = (SELECT o.follow_up_id FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given)) FOR NO KEY UPDATE;
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given) FOR NO KEY UPDATE;
+	IF p.id IS NULL THEN
+		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
+	ELSIF carillon.workflow_move(ARRAY[p.id], 'given_up', 'cancelled') = 0 AND (p.workflow_state, p.failure_reason) IS DISTINCT FROM ('failed', 'cancelled') THEN
+		RETURN QUERY SELECT 409, carillon.problem(409, format('the pending call is %s', p.workflow_state));
+	ELSE
+		RETURN QUERY SELECT 200, carillon.pending_call_record(o) FROM carillon.pending_calls o WHERE o.id = p.id;
+	END IF;
+END $$;
+
+-- Those that ended without success begin anew, with all their retries. Answers with how many.
+CREATE FUNCTION pending_calls_replay(ids uuid[]) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM set_config('carillon.actor', 'operator', true);
+	UPDATE carillon.pending_calls p SET retry_count = 0 WHERE p.id = ANY (ARRAY(SELECT o.id FROM carillon.pending_calls o
+		WHERE o.id = ANY (ids) AND o.workflow_state IN ('failed', 'classification_failed') ORDER BY o.id FOR NO KEY UPDATE));
+	RETURN carillon.workflow_move(ids, 'replayed');
+END $$;
+
+-- One of these, or one that waits for its retry: now.
+CREATE FUNCTION pending_call_retry(given text) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p carillon.pending_calls;
+BEGIN
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given) FOR NO KEY UPDATE;
+	IF p.id IS NULL THEN
+		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
+	ELSIF p.workflow_state = 'retry_pending' THEN
+		UPDATE carillon.pending_calls o SET next_action_at = now() WHERE o.id = p.id;
+		PERFORM pg_notify('carillon_due', '');
+	ELSIF carillon.pending_calls_replay(ARRAY[p.id]) = 0 THEN
+		RETURN QUERY SELECT 409, carillon.problem(409, format('the pending call is %s: only one that failed, or waits for its retry, can be tried again', p.workflow_state));
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT 200, carillon.pending_call_record(o) FROM carillon.pending_calls o WHERE o.id = p.id;
+END $$;
+
+-- A scheduler's run on request, with what became of each that it looked at.
+CREATE FUNCTION workflow_run_now() RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	r record;
+BEGIN
+	SELECT * INTO r FROM carillon.workflow_run(1000, 'api');
+	RETURN jsonb_build_object('processed', cardinality(r.ids), 'queued', r.seeded, 'error', r.error, 'results', coalesce((SELECT jsonb_agg(jsonb_build_object(
+		'id', p.id, 'status', p.workflow_state, 'reason', p.state_reason, 'retry_count', p.retry_count, 'next_action_at', carillon.iso_utc(p.next_action_at)) ORDER BY p.ordinal)
+		FROM carillon.pending_calls p WHERE p.id = ANY (r.ids)), '[]'));
+END $$;
+
+-- The guide's function: this one's next call is to be made, now.
+CREATE FUNCTION pre_classify_call(given jsonb) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	p carillon.pending_calls;
+BEGIN
+	IF coalesce(given ->> 'pending_call_id', '') = '' THEN
+		RETURN QUERY SELECT 422, carillon.problems('[{"field": "pending_call_id", "detail": "missing"}]');
+		RETURN;
+	END IF;
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given ->> 'pending_call_id') FOR NO KEY UPDATE;
+	IF p.id IS NULL THEN
+		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
+	ELSIF p.workflow_state IN ('classifying', 'calling', 'completed', 'failed', 'classification_failed') THEN
+		RETURN QUERY SELECT 409, carillon.problem(409, format('the pending call is %s', p.workflow_state));
+	ELSE
+		UPDATE carillon.pending_calls o SET next_action_at = now() WHERE o.id = p.id AND o.follow_up_id IS NULL AND o.workflow_state <> 'retry_pending';
+		PERFORM carillon.workflow_run(1000, 'api');
+		PERFORM pg_notify('carillon_due', '');
+		RETURN QUERY SELECT 200, carillon.pending_call_record(o) FROM carillon.pending_calls o WHERE o.id = p.id;
+	END IF;
+END $$;
+
+-- What is wrong with a member of a classification; null: nothing.
+CREATE FUNCTION classification_problem(field text, given jsonb) RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	kind text := coalesce(jsonb_typeof(given), 'null');
+	word text := given #>> '{}';
+BEGIN
+	RETURN CASE
+		WHEN field = 'classification' THEN CASE WHEN coalesce(word NOT IN ('human', 'ivr_only', 'ivr_then_human'), true) THEN 'human, ivr_only or ivr_then_human' END
+		WHEN field = 'confidence' THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'number' OR word::numeric NOT BETWEEN 0 AND 1 THEN 'a number from 0 to 1' END
+		WHEN field = 'menu_path' THEN CASE WHEN kind NOT IN ('null', 'string', 'array') THEN 'text, or an array of the keys to press' ELSE carillon.text_problem(word, 1000) END
+		WHEN field = 'expires_at' THEN
+			CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' OR carillon.iso_time(word) IS NULL THEN 'a time with its offset, such as 2027-01-01T00:00:00Z'
+				WHEN carillon.iso_time(word) <= now() THEN 'in the future' END
+		ELSE 'no such field' END;
+END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pending_calls, call_classifications, workflow_calls, workflow_runs TO carillon_producer;

@@ -15,6 +15,7 @@ part_lint() {
 		check "no unfinished work" rule_unfinished
 		check "no SQL in C" rule_sql_in_c
 		check "no file above 600 lines" rule_length
+		check "alert rules" rule_alerts
 	fi
 	[[ $wanted != *" shell "* ]] || check "shellcheck" shell_check
 	[[ $wanted != *" tidy "* ]] || lint_tidy
@@ -70,6 +71,20 @@ rule_length() {
 			bad=1
 		fi
 	done < <(wc -l "${c_files[@]}")
+	return "$bad"
+}
+
+# promtool reads and tries them; what they ask for is a metric that there is.
+rule_alerts() {
+	local name bad=0
+	promtool check rules deploy/prometheus/*.yml || return 1
+	promtool test rules tests/prometheus/*.yml || return 1
+	while read -r name; do
+		if ! grep -q "METRIC_ROW([A-Z_]*, \"$name\"," common/tbl/metrics.h; then
+			echo "no such metric: carillon_$name"
+			bad=1
+		fi
+	done < <(grep -ohE '\bcarillon_[a-z_]+' deploy/prometheus/*.yml | sed -E 's/^carillon_//; s/_total$//' | sort -u)
 	return "$bad"
 }
 

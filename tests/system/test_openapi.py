@@ -56,6 +56,10 @@ def fill(stack):
     for path, body in (("campaigns", {"name": "One"}), ("accounts", {"name": "extra", "provider": "vapi"}), ("api-keys", {"name": "One", "role": "read"})):
         stack.producer.http.post(f"/api/{path}", json=body, headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]}).raise_for_status()
     stack.insert("suppressions", phone="+12125550108", reason="asked")
+    stack.insert("call_classifications", phone_number="+12125550115", classification_type="human")
+    for last, state in (("5f", "retry_pending"), ("60", "new")):
+        stack.insert("pending_calls", id=f"5b0f7c1e-3a52-4e0d-9c64-0a1b2c3d4e{last}", phone="+12125550116", workflow_state=state,
+                     next_action_at="2999-01-01T00:00:00Z")
     stack.insert("redial_queue", lead_id="123456", phone_number="+15551234567", status="paused", attempts=1, lead_ref=leads[4]["id"])
 
 
