@@ -109,8 +109,8 @@ static void note(struct replay *r)
 		pg_array_add_int(&ids[r->letters[i].failed], r->letters[i].id);
 	const char *const params[] = {pg_array_finish(&ids[0]), pg_array_finish(&ids[1])};
 	if (!params[0] || !params[1] ||
-	    !api_database_run(r->api->database, NULL, API_DEAD_LETTERS_REPLAYED, 2, params, on_noted,
-			      r)) {
+	    !api_database_run(r->api->database, NULL, API_DEAD_LETTERS_REPLAYED, 2, params,
+			      on_noted, r)) {
 		const struct pg_batch_result down = {.error = {.status = PG_DOWN, .message = ""}};
 		on_noted(r, &down);
 	}

@@ -97,7 +97,8 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (api_database_run(r->api->database, NULL, API_DISPATCH_RESULTS, 1, params, on_results, r))
+	if (api_database_run(r->api->database, NULL, API_DISPATCH_RESULTS, 1, params, on_results,
+			     r))
 		return;
 	if (r->api->stopping)
 		finish_unknown(r);

@@ -68,9 +68,6 @@ static const struct record_shape records = {
 };
 
 const struct resource leads_resource = {
-	RESOURCE_ENDPOINTS(endpoints),
-	.auth = AUTH_ADMIN,
-	.audience = AUDIENCE_TENANT,
-	.words = &problem_words,
-	.records = &records,
+	RESOURCE_ENDPOINTS(endpoints), .auth = AUTH_ADMIN,  .audience = AUDIENCE_TENANT,
+	.words = &problem_words,       .records = &records,
 };
