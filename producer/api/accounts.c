@@ -52,14 +52,11 @@ static json_t *take_credentials(json_t *account)
 {
 	json_t *given = json_object_get(account, "credentials");
 	json_t *taken = json_object();
+	/* What is no object may be a secret all the same. */
+	json_t *shown = json_is_object(given) ? json_object() : json_false();
 	const char *name;
 	json_t *value;
 
-	if (!json_is_object(given)) {
-		json_decref(taken);
-		return NULL;
-	}
-	json_t *shown = json_object();
 	json_object_foreach (given, name, value) {
 		size_t n = json_is_string(value) ? characters(json_string_value(value)) : 0;
 		if (json_is_null(value)) {
@@ -71,7 +68,10 @@ static json_t *take_credentials(json_t *account)
 			json_object_set_new(shown, name, json_string("sealed"));
 		}
 	}
-	json_object_set_new(account, "credentials", shown);
+	if (given)
+		json_object_set_new(account, "credentials", shown);
+	else
+		json_decref(shown);
 	if (json_object_size(taken) > 0)
 		return taken;
 	json_decref(taken);

@@ -97,16 +97,16 @@ bool auth_admit(const struct api *api, enum auth auth, enum audience audience,
 		void (*refuse)(struct http_exchange *x, unsigned status, const char *detail),
 		struct caller *ret)
 {
-	const char *right = configured(api->cfg, auth);
-	const char *secret = presented(api->cfg, auth, x);
-	bool good = http_secret_equal(secret, right);
+	const char *secret = configured(api->cfg, auth);
+	const char *shown = presented(api->cfg, auth, x);
+	bool good = http_secret_equal(shown, secret);
 	const struct api_key *key = NULL;
 
 	*ret = (struct caller){.tenant = ""};
 	if (auth == AUTH_ADMIN && !good)
-		key = api_keys_find(api->keys, secret);
-	if (right && !good && !key) {
-		if (auth == AUTH_ADMIN && secret && !api_keys_ready(api->keys)) {
+		key = api_keys_find(api->keys, shown);
+	if (secret && !good && !key) {
+		if (auth == AUTH_ADMIN && shown && !api_keys_ready(api->keys)) {
 			http_respond_header(x, "Retry-After", RETRY_AFTER);
 			refuse(x, 503, "the keys can't be read yet; try again");
 		} else {

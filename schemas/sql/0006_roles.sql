@@ -4,12 +4,12 @@
 DO $$
 DECLARE r text;
 BEGIN
-	FOREACH r IN ARRAY ARRAY['carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly'] LOOP
+	FOREACH r IN ARRAY ARRAY['carillon_producer', 'carillon_consumer', 'carillon_webhook', 'carillon_readonly', 'carillon_tenant'] LOOP
 		-- Roles belong to the cluster: another database's migration may make it now, or an administrator has made it for
 		-- an owner who may not.
 		IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
 			BEGIN
-				EXECUTE format('CREATE ROLE %I NOLOGIN', r);
+				EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT', r);
 			EXCEPTION WHEN duplicate_object OR unique_violation THEN
 				NULL;
 			END;

@@ -20,23 +20,26 @@ ALTER TABLE transitions ADD tenant_id text DEFAULT bound_tenant();
 
 -- ---- The role -------------------------------------------------------------------------------------------------------
 
--- Whoever serves the API may become it, and has none of its rights before: the producer does not inherit them.
+-- Whoever serves the API may become it, and has none of its rights before: the producer does not inherit them. As with the roles
+-- themselves, another database's migration may do it now, or an administrator has done it.
 DO $$
+DECLARE
+	r text;
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'carillon_tenant') THEN
-		BEGIN
-			CREATE ROLE carillon_tenant NOLOGIN;
-		EXCEPTION WHEN duplicate_object OR unique_violation THEN
-			NULL;
-		END;
-	END IF;
-	IF NOT pg_has_role('carillon_producer', 'carillon_tenant', 'MEMBER') THEN
+	IF (SELECT rolinherit FROM pg_roles WHERE rolname = 'carillon_producer') THEN
 		ALTER ROLE carillon_producer NOINHERIT;
-		GRANT carillon_tenant TO carillon_producer;
 	END IF;
-	IF NOT pg_has_role(current_user, 'carillon_tenant', 'MEMBER') THEN
-		EXECUTE format('GRANT carillon_tenant TO %I', current_user);
-	END IF;
+	FOREACH r IN ARRAY ARRAY['carillon_producer', current_user] LOOP   -- the owner, where the producer logs in as it
+		IF NOT pg_has_role(r, 'carillon_tenant', 'MEMBER') THEN
+			BEGIN
+				EXECUTE format('GRANT carillon_tenant TO %I', r);
+			EXCEPTION WHEN unique_violation OR internal_error THEN
+				NULL;
+			WHEN insufficient_privilege THEN
+				RAISE NOTICE 'role % can''t be made a member of carillon_tenant: an administrator has to', r;
+			END;
+		END IF;
+	END LOOP;
 END $$;
 
 -- The rest of the transaction is the tenant's. Without that tenant there is no rest: to go on would be to go on as everybody.
@@ -112,7 +115,6 @@ BEGIN
 	END LOOP;
 END $$;
 
-GRANT USAGE ON SCHEMA carillon TO carillon_tenant;
 GRANT SELECT ON time_zones, phone_zones TO carillon_tenant;   -- the world's
 GRANT SELECT, INSERT, UPDATE ON api_keys TO carillon_producer;
 

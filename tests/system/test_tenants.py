@@ -201,8 +201,11 @@ def test_its_campaign_dials_with_its_own_sealed_credentials(two):
         assert not any(secret in text for text in told)
     assert not stack.count("api_keys", "hash = convert_to(%s, 'UTF8')", keys["acme"])
     # Two others for it: they count from the next call on; none: it is not dialed with.
+    stack.db.execute("update carillon.accounts set breaker_until = '2999-01-01', breaker_reason = '401' where name = 'acme-vapi'")
+    assert made(call(stack, ADMIN, "PATCH", "/api/accounts/acme-vapi", json={"max_concurrent": 5}), 200)["breaker_reason"] == "401"
     changed = made(call(stack, ADMIN, "PATCH", "/api/accounts/acme-vapi", json={"credentials": {"api_key": "another"}, "settings": {"phone_number_id": None}}), 200)
     assert changed["credentials"] == ["api_key"] and changed["settings"] == {"assistant_id": "acme-assistant"}
+    assert (changed["max_concurrent"], changed["breaker_until"], changed["breaker_reason"]) == (5, None, None)
     removed = made(call(stack, ADMIN, "DELETE", "/api/accounts/acme-vapi"), 200)
     assert (removed["credentials"], removed["active"]) == ([], False)
 
@@ -300,6 +303,7 @@ def test_what_is_wrong_with_them_is_told(stack):
              {"name", "provider", "tenant", "active", "max_concurrent", "settings", "colour"}),
             ("POST", "accounts", account | {"settings": {"api_key": "x", "base_url": "ftp://x", "webhook_auth": "none"}, "credentials": {"auth_token": None, "api_key": 5}},
              {"settings.api_key", "settings.base_url", "settings.webhook_auth", "credentials.auth_token", "credentials.api_key"}),
+            ("POST", "accounts", account | {"credentials": "a secret"}, {"credentials"}),
             ("PATCH", "accounts/one", {"name": "two", "provider": "omni", "tenant": "default"}, {"name", "provider", "tenant"}),
             ("POST", "tenants", {"id": "A b", "name": "", "colour": 1}, {"id", "name", "colour"}),
             ("PATCH", "tenants/default", {"id": "other"}, {"id"}),

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- PATCH accounts/{name}: what is named changes, of settings each by itself, credentials all together.
+-- PATCH accounts/{name}: what is named changes, of settings each by itself, credentials all together. With other credentials it is
+-- tried again, where the provider had refused it.
 -- $1 name, $2 the members, credentials' values left out, $3 the sealed credentials in hexadecimal
 WITH was AS MATERIALIZED (
 	SELECT a AS account FROM accounts a WHERE a.name = $1::text FOR NO KEY UPDATE
@@ -13,7 +14,8 @@ WITH was AS MATERIALIZED (
 		settings = jsonb_strip_nulls(a.settings || coalesce(g -> 'settings', '{}')),
 		credentials = CASE WHEN g ? 'credentials' THEN decode($3::text, 'hex') ELSE a.credentials END,
 		credential_names = CASE WHEN g ? 'credentials' THEN ARRAY(SELECT key FROM jsonb_each(g -> 'credentials') WHERE value <> 'null' ORDER BY key)
-			ELSE a.credential_names END, updated_at = now()
+			ELSE a.credential_names END, updated_at = now(),
+		breaker_until = CASE WHEN NOT g ? 'credentials' THEN a.breaker_until END, breaker_reason = CASE WHEN NOT g ? 'credentials' THEN a.breaker_reason END
 	FROM given, verdict WHERE a.name = $1::text AND status = 200
 	RETURNING a
 )
