@@ -133,7 +133,7 @@ struct list_query {
 struct adapter {
 	const char *provider;
 	const char *const *correlation; /* fields that bring the job id back; NULL-terminated */
-	const char *content_type;	/* of a create's body; NULL: application/json */
+	const char *content_type;	/* header line of what is posted; NULL: of JSON */
 	const struct refusal_rule *refusals;
 	size_t refusals_count;
 	bool fresh_connection; /* each dial: what is lost on a reused one could not be proved absent
@@ -163,12 +163,19 @@ struct adapter {
 	/* Asks for one call, which read_row reads. NULL: a call can be found by the list alone. */
 	bool (*build_get)(const struct account *a, const char *provider_call_id,
 			  struct provider_request *r);
+	/* A POST that ends a call which goes on, `row` as build_get's answer shows it. False: the
+	 * row does not permit it. NULL: it can't be ended from outside. */
+	bool (*build_hang_up)(const struct account *a, const char *provider_call_id,
+			      const json_t *row, struct provider_request *r);
 };
 
 /* NULL for a provider that can't be dialed. */
 const struct adapter *adapter_find(const char *provider);
 /* For --help and tests: the rows of the table. */
 const struct adapter *const *adapter_table(size_t *ret_n);
+
+/* The header line of the type of what is posted to it. */
+const char *adapter_content_type(const struct adapter *ad);
 
 /* The result of a POST by proof. `a` may be any answer at all. */
 void adapter_classify(const struct adapter *ad, const char *job_id, const struct http_answer *a,

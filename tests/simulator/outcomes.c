@@ -31,6 +31,9 @@ static const struct outcome outcomes[] = {
 	 false},
 	{"FAILED", 5, "failed", "twilio-failed-to-connect-call", "failed", NULL, NULL, "failed",
 	 NULL, NULL, false, false},
+	/* Ended from outside; never drawn. */
+	{"CANCELLED", 0, "cancelled", "manually-canceled", "canceled", NULL, "CANCELED", "canceled",
+	 NULL, NULL, false, false},
 };
 
 #define OUTCOMES (sizeof(outcomes) / sizeof(outcomes[0]))
