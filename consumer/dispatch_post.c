@@ -173,9 +173,9 @@ static void on_answer(void *arg, const struct http_answer *a)
 
 static bool send_post(struct dispatcher *d, struct job *j)
 {
-	char key[HEADER_BYTES], traceparent[HEADER_BYTES], type[HEADER_BYTES];
-	const char *headers[] = {d->request.authorization.data, type, key,
-				 j->traceparent[0] ? traceparent : NULL, NULL};
+	char key[HEADER_BYTES], traceparent[HEADER_BYTES];
+	const char *headers[] = {d->request.authorization.data, adapter_content_type(j->adapter),
+				 key, j->traceparent[0] ? traceparent : NULL, NULL};
 	const struct http_request r = {
 		.method = "POST",
 		.url = d->request.url.data,
@@ -189,8 +189,6 @@ static bool send_post(struct dispatcher *d, struct job *j)
 		.may_send = may_send,
 	};
 
-	snprintf(type, sizeof(type), "Content-Type: %s",
-		 j->adapter->content_type ? j->adapter->content_type : "application/json");
 	snprintf(key, sizeof(key), "Idempotency-Key: %s", j->job_id);
 	snprintf(traceparent, sizeof(traceparent), "traceparent: %s", j->traceparent);
 	return http_send(d->http, &r, on_answer, j);

@@ -14,6 +14,7 @@
 #include "common/form.h"
 #include "common/json.h"
 #include "common/rules/words.h"
+#include "webhook/signature.h"
 #include "webhook/snapshot.h"
 
 #define TIME_MS_FROM 100000000000 /* in seconds the year 5138, in milliseconds 1973 */
@@ -22,8 +23,8 @@
 #define URL_BYTES_MAX 2048
 
 static const struct webhook_adapter *const adapters[] = {
-	&webhook_convoso, &webhook_omni,   &webhook_vapi,
-	&webhook_bland,	  &webhook_twilio, &webhook_classifier,
+	&webhook_convoso, &webhook_omni,       &webhook_vapi,	 &webhook_bland,
+	&webhook_twilio,  &webhook_classifier, &webhook_generic,
 };
 
 const struct webhook_adapter *webhook_adapter_find(const char *provider)
@@ -92,6 +93,38 @@ const json_t *webhook_event_parse_form(struct webhook_event *e, const struct web
 		return webhook_event_parse(e, r, error);
 	e->json = form_parse(r->body, r->body_bytes, error);
 	return e->json;
+}
+
+void webhook_problem(struct buf *error, const char *problem)
+{
+	buf_adds(error, error->len > 0 ? "; " : "");
+	buf_adds(error, problem);
+}
+
+/* ---- Standard Webhooks ---- */
+
+const json_t *webhook_standard_data(const json_t *body)
+{
+	const json_t *data = json_path(body, "data");
+
+	return json_is_object(data) ? data : body;
+}
+
+enum webhook_verify webhook_verify_standard(const struct account *a,
+					    const struct webhook_request *r)
+{
+	const char *secrets = account_setting(a, "webhook_secret");
+	const struct standard_signature s = {
+		.id = r->header(r->header_arg, "webhook-id"),
+		.timestamp = r->header(r->header_arg, "webhook-timestamp"),
+		.signatures = r->header(r->header_arg, "webhook-signature"),
+	};
+
+	if (!standard_secrets_given(secrets))
+		return VERIFY_NO_SECRET;
+	return standard_signature_matches(&s, secrets, r->body, r->body_bytes, r->received_at)
+		       ? VERIFY_OK
+		       : VERIFY_FORGED;
 }
 
 /* ---- Foreign values ---- */

@@ -97,6 +97,7 @@ const struct webhook_adapter *webhook_adapter_find(const char *provider);
 extern const struct webhook_adapter webhook_bland;
 extern const struct webhook_adapter webhook_classifier;
 extern const struct webhook_adapter webhook_convoso;
+extern const struct webhook_adapter webhook_generic;
 extern const struct webhook_adapter webhook_omni;
 extern const struct webhook_adapter webhook_twilio;
 extern const struct webhook_adapter webhook_vapi;
@@ -117,6 +118,13 @@ const json_t *webhook_event_parse(struct webhook_event *e, const struct webhook_
 /* The same of a body that may be a form as well. */
 const json_t *webhook_event_parse_form(struct webhook_event *e, const struct webhook_request *r,
 				       struct buf *error);
+/* One more of the things that are wrong with it. */
+void webhook_problem(struct buf *error, const char *problem);
+/* What a Standard Webhook is about: its member `data`, or else itself. */
+const json_t *webhook_standard_data(const json_t *body);
+/* verify() of Standard Webhooks with the account's webhook_secret. */
+enum webhook_verify webhook_verify_standard(const struct account *a,
+					    const struct webhook_request *r);
 /* A text; NULL for what agents write when they heard nothing ("Not provided"). */
 const char *webhook_said(const json_t *j, const char *path);
 /* A text or whole number of at most n - 1 bytes without control characters. False (and ""): none.

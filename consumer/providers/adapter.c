@@ -41,6 +41,11 @@ const struct adapter *adapter_find(const char *provider)
 
 /* ---- Requests ---- */
 
+const char *adapter_content_type(const struct adapter *ad)
+{
+	return ad->content_type ? ad->content_type : "Content-Type: application/json";
+}
+
 void provider_request_init(struct provider_request *r)
 {
 	buf_init(&r->url, URL_MAX_BYTES);

@@ -136,7 +136,7 @@ struct list_query {
 struct adapter {
 	const char *provider;
 	const char *const *correlation; /* fields that bring the job id back; NULL-terminated */
-	const char *content_type;	/* of a create's body; NULL: application/json */
+	const char *content_type;	/* header line of what is posted; NULL: of JSON */
 	const struct refusal_rule *refusals;
 	size_t refusals_count;
 	bool fresh_connection; /* each dial: what is lost on a reused one could not be proved absent
@@ -176,6 +176,9 @@ struct adapter {
 const struct adapter *adapter_find(const char *provider);
 /* For --help and tests: the rows of the table. */
 const struct adapter *const *adapter_table(size_t *ret_n);
+
+/* The header line of the type of what is posted to it. */
+const char *adapter_content_type(const struct adapter *ad);
 
 /* The result of a POST by proof. `a` may be any answer at all. */
 void adapter_classify(const struct adapter *ad, const char *job_id, const struct http_answer *a,

@@ -272,6 +272,17 @@ static bool build_get(const struct account *a, const char *provider_call_id,
 	return add_authorization(a, r) && add_url(a, provider_call_id, &r->url);
 }
 
+/* Whether it goes on or still waits to be dialed: neither rings anybody after this. */
+static bool build_hang_up(const struct account *a, const char *provider_call_id, const json_t *row,
+			  struct provider_request *r)
+{
+	(void)row;
+	if (!build_get(a, provider_call_id, r))
+		return false;
+	buf_adds(&r->body, "Status=completed");
+	return true;
+}
+
 /* Numbers are texts; what a call costs is negative. */
 static bool read_number(const json_t *row, const char *name, double max, double *ret)
 {
@@ -324,7 +335,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 const struct adapter twilio_adapter = {
 	.provider = "twilio",
 	.correlation = correlation,
-	.content_type = "application/x-www-form-urlencoded",
+	.content_type = "Content-Type: application/x-www-form-urlencoded",
 	.refusals = refusals,
 	.refusals_count = sizeof(refusals) / sizeof(refusals[0]),
 	.fresh_connection = false,
@@ -341,4 +352,5 @@ const struct adapter twilio_adapter = {
 	.list_rows = list_rows,
 	.read_row = read_row,
 	.build_get = build_get,
+	.build_hang_up = build_hang_up,
 };

@@ -287,6 +287,16 @@ static void test_lookups(void **state)
 	assert_string_equal(
 		r.url.data,
 		"https://twilio.example.test/2010-04-01/Accounts/AC1/Calls/a%2Fb%3Fc.json");
+	provider_request_clear(&r);
+	assert_true(twilio_adapter.build_hang_up(&a, SID, NULL, &r));
+	assert_string_equal(r.url.data,
+			    "https://twilio.example.test/2010-04-01/Accounts/AC1/Calls/" SID
+			    ".json");
+	assert_string_equal(r.authorization.data, "Authorization: Basic QUMxOm5leHQ=");
+	assert_string_equal(r.body.data, "Status=completed");
+	assert_string_equal(adapter_content_type(&twilio_adapter),
+			    "Content-Type: application/x-www-form-urlencoded");
+	assert_string_equal(adapter_content_type(&vapi_adapter), "Content-Type: application/json");
 	provider_request_release(&r);
 	json_decref(a.settings);
 }

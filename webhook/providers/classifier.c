@@ -12,35 +12,10 @@
 
 #include "common/json.h"
 #include "webhook/adapter.h"
-#include "webhook/signature.h"
 
 #define TYPE "call.classified"
 #define REASON "classified"
 #define MENU_PATH_BYTES_MAX 1024
-
-static enum webhook_verify verify(const struct account *a, const struct webhook_request *r)
-{
-	const char *secrets = account_setting(a, "webhook_secret");
-	const struct standard_signature s = {
-		.id = r->header(r->header_arg, "webhook-id"),
-		.timestamp = r->header(r->header_arg, "webhook-timestamp"),
-		.signatures = r->header(r->header_arg, "webhook-signature"),
-	};
-
-	if (!standard_secrets_given(secrets))
-		return VERIFY_NO_SECRET;
-	return standard_signature_matches(&s, secrets, r->body, r->body_bytes, r->received_at)
-		       ? VERIFY_OK
-		       : VERIFY_FORGED;
-}
-
-/* ---- Problems ---- */
-
-static void add_problem(struct buf *error, const char *problem)
-{
-	buf_adds(error, error->len > 0 ? "; " : "");
-	buf_adds(error, problem);
-}
 
 static bool is_given(const json_t *data, const char *name)
 {
@@ -78,10 +53,10 @@ static void read_ids(struct webhook_event *e, const json_t *data, struct buf *er
 	webhook_event_phone(e, phone);
 	e->move.phone = e->event.phone;
 	if (is_given(data, "phone") && !e->event.phone)
-		add_problem(error, "phone is no number in E.164");
+		webhook_problem(error, "phone is no number in E.164");
 	if (!is_given(data, "pending_call_id") && !is_given(data, "job_id") &&
 	    !is_given(data, "phone"))
-		add_problem(error, "one of pending_call_id, job_id and phone is needed");
+		webhook_problem(error, "one of pending_call_id, job_id and phone is needed");
 }
 
 static void read_classification(struct webhook_event *e, const json_t *data, struct buf *error)
@@ -92,8 +67,9 @@ static void read_classification(struct webhook_event *e, const json_t *data, str
 	if (text && classification_parse(text, &c))
 		e->move.to = classification_text(c);
 	else
-		add_problem(error,
-			    "classification is none of human, ivr_only, ivr_then_human, unknown");
+		webhook_problem(
+			error,
+			"classification is none of human, ivr_only, ivr_then_human, unknown");
 }
 
 /* The judgement as JSON, for whoever applies it. */
@@ -112,16 +88,16 @@ static void read_detail(struct webhook_event *e, const json_t *data, struct buf 
 		 confidence <= 1)
 		buf_addf(&b, "%.6g", confidence);
 	else
-		add_problem(error, "confidence is no number from 0 to 1");
+		webhook_problem(error, "confidence is no number from 0 to 1");
 	buf_adds(&b, ",\"menu_path\":");
 	if (!is_given(data, "menu_path"))
 		buf_adds(&path, "null");
 	else if (json_is_string(menu_path) || json_is_array(menu_path))
 		json_write(menu_path, &path);
 	else
-		add_problem(error, "menu_path is neither text nor array");
+		webhook_problem(error, "menu_path is neither text nor array");
 	if (path.failed)
-		add_problem(error, "menu_path is too long");
+		webhook_problem(error, "menu_path is too long");
 	buf_add(&b, path.data, path.len);
 	buf_addc(&b, '}');
 	buf_release(&path);
@@ -142,9 +118,9 @@ static enum webhook_reading normalize(const struct account *a, const struct webh
 	if (type && strcmp(type, TYPE) != 0)
 		return READING_UNUSED;
 	if (!type)
-		add_problem(error, "no type");
+		webhook_problem(error, "no type");
 	if (!id)
-		add_problem(error, "no webhook-id");
+		webhook_problem(error, "no webhook-id");
 	snprintf(ret->event_id, sizeof(ret->event_id), "%s", id ? id : "");
 	ret->event.event_id = ret->event_id;
 	webhook_event_occurred(ret, webhook_time(body, "timestamp"));
@@ -165,7 +141,7 @@ static enum webhook_reading normalize(const struct account *a, const struct webh
 
 const struct webhook_adapter webhook_classifier = {
 	.provider = "classifier",
-	.verify = verify,
+	.verify = webhook_verify_standard,
 	.normalize = normalize,
 	.tells_reasons = true,
 };
