@@ -197,16 +197,18 @@ CREATE FUNCTION history_fitting(keys history_key[], s history_search) RETURNS hi
 		ORDER BY k.n)
 $$;
 
--- A page of the history: up to `most` entries. A search that fits many leads, but few of the youngest entries, reads on for a
--- while and no longer: `read_to` is then how far it came, and the page may be short.
+-- A page of the history: up to `most` entries. A search looks through the youngest ones first, as far as the first few of them promise
+-- a full page, and else for the leads that fit. What fits many leads, but few of the youngest entries, is looked for among those for
+-- a while and no longer: `read_to` is then how far that came, and the page may be short.
 CREATE FUNCTION history_page(lanes bigint[], tenants text[], word text, r history_range, q text, of_leads bigint[], most integer,
 	OUT keys history_key[], OUT read_to history_key) LANGUAGE plpgsql STABLE SET jit = off AS $$
 DECLARE
-	few CONSTANT integer := 1000;
 	many CONSTANT integer := 5000;
 	leads_max CONSTANT integer := 3000;
 	w carillon.history_words := carillon.history_words(word);
 	s carillon.history_search := carillon.history_search(q);
+	depth integer := 300;
+	promised bigint;
 	walked carillon.history_key[];
 	found bigint[];
 BEGIN
@@ -217,24 +219,24 @@ BEGIN
 		END IF;
 		RETURN;
 	END IF;
-	walked := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, NULL, few) k);
-	keys := carillon.history_fitting(walked, s);
-	IF cardinality(keys) >= most OR cardinality(walked) < few THEN
-		keys := keys[1:most];
-		RETURN;
-	END IF;
-	IF s.is_indexed THEN
-		found := carillon.leads_like(s, tenants, leads_max + 1);
-		IF cardinality(found) <= leads_max THEN
-			keys := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, found, most) k);
-			RETURN;
+	LOOP
+		walked := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, NULL, depth) k);
+		keys := carillon.history_fitting(walked, s);
+		EXIT WHEN cardinality(keys) >= most OR cardinality(walked) < depth;
+		promised := most::bigint * depth * 5 / (4 * greatest(cardinality(keys), 1)) + 1;
+		IF found IS NULL AND s.is_indexed AND promised > many THEN
+			found := carillon.leads_like(s, tenants, leads_max + 1);
+			IF cardinality(found) <= leads_max THEN
+				keys := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, found, most) k);
+				RETURN;
+			END IF;
 		END IF;
-	END IF;
-	walked := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, NULL, many) k);
-	keys := carillon.history_fitting(walked, s);
-	IF cardinality(keys) < most AND cardinality(walked) = many THEN
-		read_to := walked[many];
-	END IF;
+		IF depth = many THEN
+			read_to := walked[many];
+			EXIT;
+		END IF;
+		depth := least(promised, many);
+	END LOOP;
 	keys := keys[1:most];
 END $$;
 

@@ -272,90 +272,6 @@ static void test_vapi_request_of_a_campaign(void **state)
 	json_decref(a.settings);
 }
 
-/* A call that would ring after its hours is not begun by Vapi either. */
-static void test_vapi_schedule(void **state)
-{
-	struct account a = vapi_account("");
-	struct dial d = dial;
-	struct provider_request r;
-
-	(void)state;
-	provider_request_init(&r);
-	json_t *body = built(&vapi_adapter, &a, &d, &r);
-	assert_null(json_path(body, "schedulePlan"));
-	json_decref(body);
-	provider_request_clear(&r);
-	d.now_ms = INT64_C(1767630011000);
-	d.dial_by_ms = INT64_C(1767630071000);
-	body = built(&vapi_adapter, &a, &d, &r);
-	assert_member(body, "schedulePlan.earliestAt", "2026-01-05T16:20:11.000Z");
-	assert_member(body, "schedulePlan.latestAt", "2026-01-05T16:21:11.000Z");
-	json_decref(body);
-	provider_request_release(&r);
-	json_decref(a.settings);
-}
-
-static json_t *hang_up_of(const struct adapter *ad, const struct account *a, const char *row,
-			  struct provider_request *r)
-{
-	json_t *call = json_loads(row, 0, NULL), *body;
-
-	assert_non_null(call);
-	provider_request_clear(r);
-	bool built = ad->build_hang_up(a, "a/b", call, r);
-	json_decref(call);
-	if (!built)
-		return NULL;
-	body = json_loadb(r->body.data, r->body.len, 0, NULL);
-	assert_non_null(body);
-	return body;
-}
-
-/* The URL is one that the provider gives: it is not shown our key. */
-static void test_vapi_hang_up(void **state)
-{
-	struct account a = vapi_account("");
-	struct provider_request r;
-
-	(void)state;
-	provider_request_init(&r);
-	json_t *body = hang_up_of(
-		&vapi_adapter, &a,
-		"{\"monitor\":{\"controlUrl\":\"https://control.example.test/1/control\"}}", &r);
-	assert_string_equal(r.url.data, "https://control.example.test/1/control");
-	assert_null(strstr(r.authorization.data, "Bearer"));
-	assert_member(body, "type", "end-call");
-	json_decref(body);
-	assert_null(hang_up_of(&vapi_adapter, &a, "{\"monitor\":{}}", &r));
-	assert_null(hang_up_of(&vapi_adapter, &a,
-			       "{\"monitor\":{\"controlUrl\":\"file:///etc/passwd\"}}", &r));
-	provider_request_release(&r);
-	json_decref(a.settings);
-}
-
-/* Those of the table that the API's refusals are made of, and no others. */
-static void test_who_hangs_up(void **state)
-{
-	static const char *const able[] = {
-#define TABLE_ROW(NAME, text, how) text,
-#include "common/tbl/hang_up.h"
-#undef TABLE_ROW
-	};
-	size_t n, found = 0;
-	const struct adapter *const *table = adapter_table(&n);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(able) / sizeof(able[0]); i++) {
-		const struct adapter *ad = adapter_find(able[i]);
-		assert_non_null(ad);
-		assert_non_null(ad->build_hang_up);
-		assert_non_null(ad->build_get);
-	}
-	for (size_t i = 0; i < n; i++)
-		found += table[i]->build_hang_up != NULL;
-	assert_int_equal(found, sizeof(able) / sizeof(able[0]));
-}
-
 /* A name of multibyte characters is cut between them, at Vapi's 40. */
 static void test_vapi_long_name(void **state)
 {
@@ -655,20 +571,6 @@ static void test_bland_lookups(void **state)
 	json_decref(a.settings);
 }
 
-static void test_bland_hang_up(void **state)
-{
-	struct account a = account("bland", BLAND_SETTINGS(""));
-	struct provider_request r;
-
-	(void)state;
-	provider_request_init(&r);
-	json_decref(hang_up_of(&bland_adapter, &a, "{}", &r));
-	assert_string_equal(r.url.data, "https://bland.example.test/v1/calls/a%2Fb/stop");
-	assert_string_equal(r.authorization.data, "authorization: k");
-	provider_request_release(&r);
-	json_decref(a.settings);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,9 +580,6 @@ int main(void)
 		cmocka_unit_test(test_omni_rows),
 		cmocka_unit_test(test_vapi_request),
 		cmocka_unit_test(test_vapi_request_of_a_campaign),
-		cmocka_unit_test(test_vapi_schedule),
-		cmocka_unit_test(test_vapi_hang_up),
-		cmocka_unit_test(test_who_hangs_up),
 		cmocka_unit_test(test_vapi_long_name),
 		cmocka_unit_test(test_vapi_webhook_auth),
 		cmocka_unit_test(test_vapi_webhook_secrets),
@@ -690,7 +589,6 @@ int main(void)
 		cmocka_unit_test(test_bland_settings),
 		cmocka_unit_test(test_bland_rows),
 		cmocka_unit_test(test_bland_lookups),
-		cmocka_unit_test(test_bland_hang_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What adapters say of a call's time: until when it may ring, and that it is to end now. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "common/json.h"
+#include "consumer/providers/adapter.h"
+
+static const struct dial dial = {
+	.job_id = "01890a5d-ac96-774b-bcce-b302099a8057",
+	.lead_id = "42",
+	.kind = "campaign",
+	.phone = "+12025550101",
+	.max_call_s = 900,
+};
+
+/* Free with json_decref(a.settings). */
+static struct account account(const char *provider)
+{
+	struct account a = {
+		.name = "acct", .tenant = "default", .provider = provider, .active = true};
+
+	a.settings = json_pack("{s:s, s:s+, s:s, s:s}", "api_key", "k", "base_url", "https://",
+			       provider, "assistant_id", "asst", "phone_number_id", "num");
+	assert_non_null(a.settings);
+	return a;
+}
+
+static json_t *built(const struct adapter *ad, const struct account *a, const struct dial *d,
+		     struct provider_request *r)
+{
+	char text[256];
+	struct buf error;
+
+	buf_init_fixed(&error, text, sizeof(text));
+	if (!ad->build(a, d, r, &error))
+		fail_msg("%s", text);
+	json_t *body = json_loadb(r->body.data, r->body.len, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(body);
+	return body;
+}
+
+static void assert_member(const json_t *j, const char *path, const char *text)
+{
+	const char *there = json_path_text(j, path);
+
+	if (!there || strcmp(there, text) != 0)
+		fail_msg("%s is %s, not %s", path, there ? there : "absent", text);
+}
+
+/* A call that would ring after its hours is not begun by Vapi either. */
+static void test_vapi_schedule(void **state)
+{
+	struct account a = account("vapi");
+	struct dial d = dial;
+	struct provider_request r;
+
+	(void)state;
+	provider_request_init(&r);
+	json_t *body = built(&vapi_adapter, &a, &d, &r);
+	assert_null(json_path(body, "schedulePlan"));
+	json_decref(body);
+	provider_request_clear(&r);
+	d.now_ms = INT64_C(1767630011000);
+	d.dial_by_ms = INT64_C(1767630071000);
+	body = built(&vapi_adapter, &a, &d, &r);
+	assert_member(body, "schedulePlan.earliestAt", "2026-01-05T16:20:11.000Z");
+	assert_member(body, "schedulePlan.latestAt", "2026-01-05T16:21:11.000Z");
+	json_decref(body);
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+static json_t *hang_up_of(const struct adapter *ad, const struct account *a, const char *row,
+			  struct provider_request *r)
+{
+	json_t *call = json_loads(row, 0, NULL), *body;
+
+	assert_non_null(call);
+	provider_request_clear(r);
+	bool built = ad->build_hang_up(a, "a/b", call, r);
+	json_decref(call);
+	if (!built)
+		return NULL;
+	body = json_loadb(r->body.data, r->body.len, 0, NULL);
+	assert_non_null(body);
+	return body;
+}
+
+/* The URL is one that the provider gives: it is not shown our key. */
+static void test_vapi_hang_up(void **state)
+{
+	struct account a = account("vapi");
+	struct provider_request r;
+
+	(void)state;
+	provider_request_init(&r);
+	json_t *body = hang_up_of(
+		&vapi_adapter, &a,
+		"{\"monitor\":{\"controlUrl\":\"https://control.example.test/1/control\"}}", &r);
+	assert_string_equal(r.url.data, "https://control.example.test/1/control");
+	assert_null(strstr(r.authorization.data, "Bearer"));
+	assert_member(body, "type", "end-call");
+	json_decref(body);
+	assert_null(hang_up_of(&vapi_adapter, &a, "{\"monitor\":{}}", &r));
+	assert_null(hang_up_of(&vapi_adapter, &a,
+			       "{\"monitor\":{\"controlUrl\":\"file:///etc/passwd\"}}", &r));
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+/* Those of the table that the API's refusals are made of, and no others. */
+static void test_who_hangs_up(void **state)
+{
+	static const char *const able[] = {
+#define TABLE_ROW(NAME, text, how) text,
+#include "common/tbl/hang_up.h"
+#undef TABLE_ROW
+	};
+	size_t n, found = 0;
+	const struct adapter *const *table = adapter_table(&n);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(able) / sizeof(able[0]); i++) {
+		const struct adapter *ad = adapter_find(able[i]);
+		assert_non_null(ad);
+		assert_non_null(ad->build_hang_up);
+		assert_non_null(ad->build_get);
+	}
+	for (size_t i = 0; i < n; i++)
+		found += table[i]->build_hang_up != NULL;
+	assert_int_equal(found, sizeof(able) / sizeof(able[0]));
+}
+
+static void test_bland_hang_up(void **state)
+{
+	struct account a = account("bland");
+	struct provider_request r;
+
+	(void)state;
+	provider_request_init(&r);
+	json_decref(hang_up_of(&bland_adapter, &a, "{}", &r));
+	assert_string_equal(r.url.data, "https://bland/v1/calls/a%2Fb/stop");
+	assert_string_equal(r.authorization.data, "authorization: k");
+	provider_request_release(&r);
+	json_decref(a.settings);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vapi_schedule),
+		cmocka_unit_test(test_vapi_hang_up),
+		cmocka_unit_test(test_who_hangs_up),
+		cmocka_unit_test(test_bland_hang_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
