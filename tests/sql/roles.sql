@@ -18,7 +18,7 @@ GROUP BY 1, 3;
 
 CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
-	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts'),
+	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts uploads upload_rows'),
 	('producer', 'ra', 'transitions'),
 	('producer', 'rw', 'calls call_events dead_letters'),
 	('producer', 'rwd', 'live'),
@@ -30,7 +30,7 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('consumer', 'rawd', 'live'),
 	('consumer', 'ra', 'transitions'),
 	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
-		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts');
+		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts uploads upload_rows');
 
 SELECT set_eq(format('SELECT "table"::text, rights FROM rights WHERE role = %L', role),
 	format('SELECT t, rights FROM wanted, string_to_table(tables, '' '') t WHERE role = %L', role),

@@ -88,6 +88,11 @@ static const struct endpoint handled[] = {
 	{"GET", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
 	{"POST", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
 	{"POST", "/api/dead-letters/replay", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
+	{"POST",
+	 "/api/campaigns/{id}/contacts",
+	 API_STMT_COUNT,
+	 0,
+	 {{PARAM_QUERY, "preview"}, {PARAM_RECORDS, NULL}}},
 };
 
 struct described {
