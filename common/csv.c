@@ -195,11 +195,12 @@ static bool take_kept(struct csv *c, char b, struct buf *error)
 		buf_addc(&c->raw, b);
 		return take(c, b, error);
 	}
-	if (c->state == QUOTED || c->state == QUOTE_SEEN)
+	if (c->state == QUOTED || (c->state == QUOTE_SEEN && b == '"'))
 		return read_again(c, error) && take_kept(c, b, error);
-	c->fault = too_long;
-	if (b != '\n' && b != '\r')
+	if (b != '\n' && b != '\r') {
+		c->fault = too_long;
 		c->state = OVERLONG;
+	}
 	return take(c, b, error);
 }
 

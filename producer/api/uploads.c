@@ -271,7 +271,10 @@ static void on_applied(void *arg, const struct pg_batch_result *b)
 		return;
 	}
 	log_info("upload.applied", LOG_STR("upload", u->id), LOG_STR("state", state));
-	answer(u, state && strcmp(state, "done") == 0 ? 200 : 409, body);
+	if (state && strcmp(state, "done") == 0)
+		answer(u, 200, body);
+	else
+		refuse(u, 409, "the campaign was deleted while its contacts were applied");
 	end(u);
 }
 

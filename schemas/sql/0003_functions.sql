@@ -15,9 +15,10 @@ $$;
 -- E.164 by structure; the same rules as common/phone.h (both are tested with tests/vectors/phone.tsv).
 CREATE FUNCTION normalize_phone(given text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-	bare text := regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
-		'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g');
+	bare text := CASE WHEN given ~ '^\+[0-9]{7,15}$' THEN given ELSE regexp_replace(regexp_replace(given, '(#|x|ext|extn|extension)[.:]?[ 0-9]*$', '', 'i'),
+		'[\s()./\u00A0\u00AD\u2000-\u200F\u2010-\u2015\u202A-\u202F\u205F\u2060\u2212\u3000\uFEFF-]', '', 'g') END;
 	e164 text := CASE
+		WHEN bare = given AND bare ~ '^\+' THEN bare
 		WHEN bare ~ '[^0-9+]' OR bare ~ '.\+' THEN NULL
 		WHEN bare ~ '^\+' THEN bare
 		WHEN bare ~ '^011' THEN '+' || substr(bare, 4)

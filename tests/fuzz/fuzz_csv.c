@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Arbitrary bytes as CSV. Beyond the sanitizers: what is read does not depend on the pieces it came
- * in, no row passes its bounds, and rows are numbered upwards.
+ * in, no row passes its bounds, and rows are numbered upwards. With faults, nothing but a first row
+ * ends the reading.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -47,11 +48,13 @@ static bool take(void *arg, const struct csv_row *row)
 		bytes += row->fields[i].bytes;
 	}
 	check(bytes <= ROW_BYTES_MAX);
+	if (row->fault)
+		mix(s, row->fault, strlen(row->fault));
 	mix(s, (const char *)&row->number, sizeof(row->number));
 	return true;
 }
 
-static bool read_all(const char *data, size_t n, size_t piece, struct sum *ret)
+static bool read_all(const char *data, size_t n, size_t piece, bool faults, struct sum *ret)
 {
 	char reason[REASON_BYTES];
 	struct buf error;
@@ -61,12 +64,14 @@ static bool read_all(const char *data, size_t n, size_t piece, struct sum *ret)
 	buf_init_fixed(&error, reason, sizeof(reason));
 	struct csv *c = csv_new(&(struct csv_options){.row_bytes_max = ROW_BYTES_MAX,
 						      .fields_max = FIELDS_MAX,
+						      .faults = faults,
 						      .on_row = take,
 						      .arg = ret});
 	for (size_t i = 0; good && i < n; i += piece)
 		good = csv_feed(c, data + i, n - i < piece ? n - i : piece, &error);
 	good = good && csv_finish(c, &error);
 	check(good == (error.len == 0));
+	check(good || !faults || ret->rows == 0);
 	csv_free(c);
 	return good;
 }
@@ -82,9 +87,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check(copy != NULL);
 	memcpy(copy, data, n);
 	size_t piece = 1 + (unsigned char)copy[0] % 7;
-	bool good = read_all(copy + 1, n - 1, n, &whole);
-	check(read_all(copy + 1, n - 1, piece, &pieces) == good);
-	check(whole.hash == pieces.hash && whole.rows == pieces.rows);
+	for (int faults = 0; faults < 2; faults++) {
+		bool good = read_all(copy + 1, n - 1, n, faults, &whole);
+		check(read_all(copy + 1, n - 1, piece, faults, &pieces) == good);
+		check(whole.hash == pieces.hash && whole.rows == pieces.rows);
+	}
 	free(copy);
 	return 0;
 }

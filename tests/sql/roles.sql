@@ -18,7 +18,8 @@ GROUP BY 1, 3;
 
 CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
-	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts pending_calls call_classifications workflow_calls workflow_runs'),
+	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts'
+		' pending_calls call_classifications workflow_calls workflow_runs uploads upload_rows'),
 	('producer', 'ra', 'transitions'),
 	('producer', 'raw', 'api_keys'),
 	('producer', 'rw', 'calls call_events dead_letters'),
@@ -35,7 +36,7 @@ CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('consumer', 'ra', 'transitions'),
 	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
 		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts'
-		' ended_calls pending_calls call_classifications workflow_arrows workflow_calls workflow_runs scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
+		' uploads upload_rows ended_calls pending_calls call_classifications workflow_arrows workflow_calls workflow_runs scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
 	('tenant', 'rawd', 'holidays leads suppressions redial_queue campaign_contacts call_classifications'),
 	('tenant', 'raw', 'lanes follow_ups campaigns redial_removed pending_calls workflow_calls'),
 	('tenant', 'ra', 'transitions'),

@@ -90,6 +90,11 @@ static const struct endpoint handled[] = {
 	{"POST", "/api/dead-letters/replay", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 	{"POST", "/api/accounts", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 	{"PATCH", "/api/accounts/{name}", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
+	{"POST",
+	 "/api/campaigns/{id}/contacts",
+	 API_STMT_COUNT,
+	 0,
+	 {{PARAM_QUERY, "preview"}, {PARAM_RECORDS, NULL}}},
 };
 
 struct described {
