@@ -23,8 +23,10 @@ static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
 	bool in_parts;	/* stream.h */
 } kinds[API_STMT_COUNT] = {
-	[API_CAMPAIGN_CONTACTS] = {.long_work = true},	 [API_LEADS_BULK] = {.long_work = true},
-	[API_SUPPRESSIONS_IMPORT] = {.long_work = true}, [API_REDIAL_IMPORT] = {.long_work = true},
+	[API_CAMPAIGN_CONTACTS] = {.long_work = true},
+	[API_LEADS_BULK] = {.long_work = true},
+	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
+	[API_REDIAL_IMPORT] = {.long_work = true},
 	[API_PLAN] = {.long_work = true},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
 };

@@ -43,10 +43,9 @@ static const struct http_route single[] = {
 };
 
 static const struct resource *const resources[] = {
-	&campaigns_resource,  &redial_resource,	      &leads_resource,
-	&follow_ups_resource, &suppressions_resource, &calls_resource,
-	&scheduler_resource,  &dead_letters_resource, &outcomes_resource,
-	&plan_resource,	      &pacing_resource,
+	&campaigns_resource,	&redial_resource, &leads_resource,     &follow_ups_resource,
+	&suppressions_resource, &calls_resource,  &scheduler_resource, &dead_letters_resource,
+	&outcomes_resource,	&plan_resource,	  &pacing_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];
