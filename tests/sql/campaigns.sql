@@ -6,7 +6,9 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/switch_campaigns.sql
 \ir lib/prepare.psql
-SELECT plan(67);
+\set file producer/sql/reschedule_campaigns.sql
+\ir lib/prepare.psql
+SELECT plan(86);
 
 -- A campaign with a lane of its own, open at any hour unless told otherwise.
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
@@ -220,6 +222,104 @@ EXECUTE switch_campaigns(5000) \gset gone_
 UPDATE lanes SET active = true WHERE id = :lane;
 EXECUTE switch_campaigns(5000) \gset gone_
 SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND status = 'pending'), 0::bigint, 'a deleted campaign does not come back');
+
+-- What a dispatcher held when the stop went through comes back to wait; the campaign is looked at until none can.
+UPDATE campaigns SET changing = false;
+SELECT fx.campaign('held', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+CREATE TEMP TABLE held AS SELECT fx.contact(:campaign) AS contact FROM generate_series(1, 3);
+EXECUTE seed_campaigns(1000) \gset held_
+SELECT min(fx.scheduled_call(contact)) AS dialed, max(fx.scheduled_call(contact)) AS sent FROM held \gset
+UPDATE follow_ups SET status = 'dialing', next_look_at = NULL WHERE id IN (:dialed, :sent);
+INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+SELECT uuid_v7(), 'fx', fx.phone(), :lane, fx.account(), f, state, now(), now() FROM (VALUES (:dialed, 'dialing'), (:sent, 'calling')) v (f, state);
+UPDATE lanes SET active = false WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset held_
+EXECUTE switch_campaigns(5000) \gset held_
+SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), true, 'a stop is not through while a dispatcher holds one of its calls');
+EXECUTE switch_campaigns(5000) \gset wait_
+SELECT is(:wait_switched, 0, 'which is not asked for all the time');
+UPDATE follow_ups SET status = 'pending' WHERE id = :dialed;
+DELETE FROM live WHERE follow_up_id = :dialed;
+UPDATE campaigns SET change_at = now() WHERE id = :campaign;
+EXECUTE switch_campaigns(5000) \gset back_
+UPDATE campaigns SET change_at = now() WHERE id = :campaign;
+EXECUTE switch_campaigns(5000) \gset back_
+SELECT is(fx.state(:dialed), 'cancelled because of campaign_stopped', 'one that comes back is cancelled as the others were');
+SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), false, 'then it is through, whatever is talked about still');
+
+-- ---- Hours and rules that change --------------------------------------------------------------------------------------
+
+CREATE FUNCTION fx.rescheduled() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	WHILE campaign_reschedule(2) > 0 LOOP NULL; END LOOP;
+	PERFORM campaign_schedule(ARRAY(SELECT id FROM campaign_contacts WHERE schedule_at IS NOT NULL));
+END $$;
+SELECT fx.rescheduled() \gset
+-- Tomorrow's calls, and some that are due.
+SELECT fx.campaign('hours', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+CREATE TEMP TABLE moved AS SELECT fx.contact(:campaign) AS contact FROM generate_series(1, 5);
+EXECUTE seed_campaigns(1000) \gset moved_
+SELECT count(fx.ended(fx.called(contact, now()), 'NO_ANSWER')) FROM (SELECT contact FROM moved ORDER BY contact LIMIT 3) m \gset
+EXECUTE seed_campaigns(1000) \gset moved_
+CREATE FUNCTION fx.times(the_lane bigint) RETURNS text[] LANGUAGE sql AS $$
+	SELECT array_agg(CASE WHEN due_at <= now() THEN 'due' ELSE to_char(due_at AT TIME ZONE 'America/New_York', 'HH24:MI') || ' in '
+		|| (due_at AT TIME ZONE 'America/New_York')::date - (now() AT TIME ZONE 'America/New_York')::date END ORDER BY id) FROM follow_ups WHERE lane_id = the_lane AND status = 'pending'
+$$;
+SELECT is(fx.times(:lane), '{due,due,00:00 in 1,00:00 in 1,00:00 in 1}', 'calls are scheduled for the next day''s opening');
+UPDATE lanes SET window_start = '10:00', window_end = '16:00' WHERE id = :lane;
+SELECT is(fx.times(:lane), '{due,due,00:00 in 1,00:00 in 1,00:00 in 1}', 'a new window');
+SELECT fx.rescheduled() \gset
+SELECT is(fx.times(:lane), '{due,due,10:00 in 1,10:00 in 1,10:00 in 1}', 'moves them to where it opens; what is due its gates hold');
+UPDATE lanes SET window_start = '08:30' WHERE id = :lane;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.times(:lane), '{due,due,08:30 in 1,08:30 in 1,08:30 in 1}', 'a wider one to an earlier opening');
+SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND status = 'pending' AND due_at > now() AND next_look_at <> due_at), 0::bigint, 'each is looked at then');
+INSERT INTO holidays (tenant_id, day) SELECT 'fx', (now() AT TIME ZONE 'America/New_York')::date + 1;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.times(:lane), '{due,due,08:30 in 2,08:30 in 2,08:30 in 2}', 'a holiday moves them too');
+DELETE FROM holidays;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.times(:lane), '{due,due,08:30 in 1,08:30 in 1,08:30 in 1}', 'and one that is none any more');
+UPDATE lanes SET days = ARRAY[extract(isodow FROM (now() AT TIME ZONE 'America/New_York')::date + 4)::smallint] WHERE id = :lane;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.times(:lane), '{due,due,08:30 in 4,08:30 in 4,08:30 in 4}', 'so do days');
+UPDATE lanes SET days = NULL, active = false WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset moved_
+EXECUTE switch_campaigns(5000) \gset moved_
+SELECT fx.rescheduled() \gset
+UPDATE lanes SET active = true WHERE id = :lane;
+EXECUTE switch_campaigns(5000) \gset moved_
+SELECT is(fx.times(:lane), '{due,due,08:30 in 1,08:30 in 1,08:30 in 1}', 'and what changes while it is stopped');
+UPDATE campaigns SET frequency = 'weekly' WHERE id = :campaign;
+SELECT fx.rescheduled() \gset
+SELECT is((SELECT array_agg(DISTINCT due_at) FROM follow_ups WHERE lane_id = :lane AND status = 'pending' AND due_at > now()),
+	ARRAY[fx.local(:'week'::timestamp + interval '7 days 8.5 hours')], 'a weekly campaign has its next call in the next week');
+
+-- Contacts that were done with: called once and not reached, once with success, three times, never.
+SELECT fx.campaign('attempts', 'none', 'America/New_York', 1) AS campaign \gset
+CREATE TEMP TABLE done AS SELECT what, fx.contact(:campaign) AS contact FROM unnest('{missed,reached,refused,talking}'::text[]) what;
+EXECUTE seed_campaigns(1000) \gset done_
+CREATE FUNCTION fx.done(the_what text) RETURNS bigint LANGUAGE sql AS $$ SELECT contact FROM done WHERE what = the_what $$;
+SELECT fx.ended(fx.called(fx.done('missed'), now()), 'NO_ANSWER'), fx.ended(fx.called(fx.done('reached'), now()), 'SALE'),
+	fx.ended(fx.called(fx.done('refused'), now()), 'DO_NOT_CALL'), fx.called(fx.done('talking'), now()) \gset
+EXECUTE seed_campaigns(1000) \gset done_
+SELECT is((SELECT count(*) FROM follow_ups f JOIN campaigns k USING (lane_id) WHERE k.id = :campaign AND f.status = 'pending'), 0::bigint, 'after the last attempt there is no other call');
+UPDATE campaigns SET retry_attempts = 3 WHERE id = :campaign;
+SELECT fx.rescheduled() \gset
+SELECT results_eq(format('SELECT what, fx.next_call(contact) FROM done JOIN campaign_contacts c ON c.id = contact WHERE fx.next_call(contact) IS NOT NULL'),
+	format('VALUES (''missed'', %L::timestamptz)', :'tomorrow'), 'more attempts take up those that were not reached, on the next day');
+SELECT fx.rescheduled() \gset
+SELECT is((SELECT max(scheduled) FROM campaign_contacts WHERE id = fx.done('missed')), 2, 'once');
+UPDATE follow_ups SET status = 'skipped', reason = 'retry_limit' WHERE id = fx.scheduled_call(fx.done('missed'));
+UPDATE campaigns SET retry_attempts = 4 WHERE id = :campaign;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.next_call(fx.done('missed')), :'tomorrow'::timestamptz, 'and those that the limit had skipped');
+UPDATE campaigns SET frequency = 'daily' WHERE id = :campaign;
+SELECT fx.rescheduled() \gset
+SELECT results_eq('SELECT what FROM done WHERE fx.next_call(contact) IS NOT NULL ORDER BY what', $$VALUES ('missed'), ('reached')$$,
+	'a campaign that recurs calls all again that want to be called');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -75,6 +75,18 @@ def of_its_provider(body):
     return body
 
 
+def paced(body):
+    """The same of a lane."""
+    if any(isinstance(body.get(name), str) for name in ("window_start", "window_end")):
+        body |= {name: time for name, time in (("window_start", "09:00"), ("window_end", "17:00"))
+                  if body.get(name) is None or TIME.match(str(body[name]))}
+    if body.keys() & {"window_start", "window_end", "days", "time_zone"} and not isinstance(body.get("time_zone"), (bool, int, float, list, dict)):
+        body["time_zone"] = ZONE
+    if isinstance(body.get("account"), str) and 0 < len(body["account"]) <= 200:
+        body["account"] = None
+    return body
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if isinstance(case.query, dict) and "outcome" not in case.path:
@@ -85,6 +97,8 @@ def before_call(context, case, kwargs):
         case.body = tamed(case.body)
     if isinstance(case.body, dict) and case.path.startswith("/api/campaigns"):
         case.body = scheduled(case.body)
+    if isinstance(case.body, dict) and case.path.startswith("/api/lanes"):
+        case.body = paced(case.body)
 
 
 @schemathesis.hook
