@@ -340,6 +340,12 @@ BEGIN
 	PERFORM FROM carillon.follow_ups f WHERE f.id = NEW.follow_up_id FOR NO KEY UPDATE;
 	PERFORM set_config('carillon.actor', 'recorder', true);
 	PERFORM carillon.workflow_call_over(NEW, carillon.workflow_members(NEW.follow_up_id, '{classifying,calling}'));
+	-- Others that waited for this number's end need not wait for their next look.
+	UPDATE carillon.follow_ups f SET next_look_at = greatest(f.due_at, now())
+	WHERE f.lead_id = NEW.lead_id AND f.status = 'pending' AND f.gate = 'live' AND f.next_look_at > now();
+	IF FOUND THEN
+		PERFORM pg_notify('carillon_due', '');
+	END IF;
 	RETURN NULL;
 END $$;
 CREATE TRIGGER workflow_call_ended AFTER UPDATE OF outcome ON calls FOR EACH ROW
@@ -871,7 +877,10 @@ BEGIN
 	RETURN CASE
 		WHEN field = 'classification' THEN CASE WHEN coalesce(word NOT IN ('human', 'ivr_only', 'ivr_then_human'), true) THEN 'human, ivr_only or ivr_then_human' END
 		WHEN field = 'confidence' THEN CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'number' OR word::numeric NOT BETWEEN 0 AND 1 THEN 'a number from 0 to 1' END
-		WHEN field = 'menu_path' THEN CASE WHEN kind NOT IN ('null', 'string', 'array') THEN 'text, or an array of the keys to press' ELSE carillon.text_problem(word, 1000) END
+		WHEN field = 'menu_path' THEN
+			CASE WHEN kind = 'null' THEN NULL WHEN kind NOT IN ('string', 'array') OR kind = 'array' AND (jsonb_array_length(given) > 20
+					OR EXISTS (SELECT FROM jsonb_array_elements(given) e WHERE jsonb_typeof(e) <> 'string' OR length(e #>> '{}') > 40))
+				THEN 'text, or an array of up to 20 words of up to 40 characters' ELSE carillon.text_problem(word, CASE kind WHEN 'array' THEN 2000 ELSE 300 END) END
 		WHEN field = 'expires_at' THEN
 			CASE WHEN kind = 'null' THEN NULL WHEN kind <> 'string' OR carillon.iso_time(word) IS NULL THEN 'a time with its offset, such as 2027-01-01T00:00:00Z'
 				WHEN carillon.iso_time(word) <= now() THEN 'in the future' END

@@ -350,7 +350,9 @@ SELECT is(fx.run(), 3::bigint, 'for half a minute; then each has its task call')
 SELECT is(fx.at(:'p'), 'ready_to_call: waited', 'then it is ready');
 SELECT is(fx.dial(:'p'), 'held live', 'not while the number is live');
 SELECT is(fx.at(:'p'), 'ready_to_call: waited', 'it stays ready');
+SELECT ok(bool_and(next_look_at > now()), 'its next look is later') FROM follow_ups WHERE gate = 'live';
 SELECT fx.ended(:'job', 'VOICEMAIL');
+SELECT ok(bool_and(next_look_at = now()), 'the end of the call that it waited for brings that forward') FROM follow_ups WHERE gate = 'live';
 SELECT is(fx.dial(:'p'), 'dial', 'then it is called: the second call');
 SELECT is(fx.dial(:'q'), 'held live', 'one after the other');
 SELECT is(fx.at(:'r'), 'ready_to_call: waited', 'the end of the classification call is nothing to those that know');

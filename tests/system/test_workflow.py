@@ -272,9 +272,6 @@ def test_many_pending_calls_to_few_numbers(stack, workflow):
 
     def step():
         workflow.classify_all("ivr_only")
-        # A number that was live when its turn came is looked at again sooner than in 15 s.
-        stack.db.execute("update carillon.follow_ups set next_look_at = now() where gate = 'live' and status = 'pending' and next_look_at > now()"
-                         " and not exists (select from carillon.live v join carillon.leads l on l.phone_e164 = v.phone where l.id = lead_id)")
         return stack.count("pending_calls", "workflow_state = 'completed'") == CALLS
 
     stack.wait_until(step, 60 if CALLS < 1000 else 600, lambda: f"all completed ({stack.rows('select * from carillon.scheduler_dashboard')})")

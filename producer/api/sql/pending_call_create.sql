@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST pending-calls: one more, of tenant `default`. $1 a JSON object
-WITH bad AS MATERIALIZED (
-	SELECT left(m.key, 100) AS field, p.detail FROM jsonb_each('{"phone": null}' || $1::jsonb) m
+WITH given AS MATERIALIZED (
+	SELECT whole_numbers($1::jsonb) AS g
+), bad AS MATERIALIZED (
+	SELECT left(m.key, 100) AS field, p.detail FROM given CROSS JOIN LATERAL jsonb_each('{"phone": null}' || g) m
 	CROSS JOIN LATERAL (SELECT pending_call_problem(m.key, m.value) AS detail) p WHERE p.detail IS NOT NULL
 ), made AS MATERIALIZED (
-	SELECT p FROM pending_calls_create(CASE WHEN EXISTS (SELECT FROM bad) THEN '{}' ELSE ARRAY[$1::jsonb] END) p
+	SELECT p FROM pending_calls_create(CASE WHEN EXISTS (SELECT FROM bad) THEN '{}' ELSE ARRAY(SELECT g FROM given) END) p
 )
 SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 201 END AS status,
 	CASE WHEN EXISTS (SELECT FROM bad) THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))

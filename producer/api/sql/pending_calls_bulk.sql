@@ -2,7 +2,7 @@
 -- POST pending-calls/bulk: many, of tenant `default`, in one piece. A record with something wrong is left out, with all that is wrong
 -- with it. $1 a JSON array, $2 the number of its first record
 WITH element AS MATERIALIZED (
-	SELECT n + $2::bigint - 1 AS row, CASE jsonb_typeof(e) WHEN 'object' THEN e ELSE '{}' END AS members
+	SELECT n + $2::bigint - 1 AS row, CASE jsonb_typeof(e) WHEN 'object' THEN whole_numbers(e) ELSE '{}' END AS members
 	FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY a (e, n)
 	WHERE $2::bigint = 1 OR jsonb_typeof(e) <> 'null'   -- a blank row of CSV
 ), bad AS MATERIALIZED (
