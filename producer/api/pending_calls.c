@@ -47,6 +47,10 @@ static const struct endpoint endpoints[] = {
 	 0,
 	 {{PARAM_PATH, "phone"}}},
 	{"GET", "/api/scheduler/dashboard", API_SCHEDULER_DASHBOARD, 0, {{PARAM_NONE, NULL}}},
+};
+
+/* Of all tenants. */
+static const struct endpoint runs[] = {
 	{"GET", "/api/scheduler/init", API_SCHEDULER_INIT, 0, {{PARAM_NONE, NULL}}},
 	{"POST", "/api/scheduler/init", API_SCHEDULER_INIT, 0, {{PARAM_NONE, NULL}}},
 	{"POST", "/functions/v1/scheduler", API_SCHEDULER_RUN, 0, {{PARAM_NONE, NULL}}},
@@ -76,8 +80,12 @@ static const struct record_shape records = {
 };
 
 const struct resource pending_calls_resource = {
-	RESOURCE_ENDPOINTS(endpoints),
+	RESOURCE_ENDPOINTS(endpoints), .auth = AUTH_ADMIN,  .audience = AUDIENCE_TENANT,
+	.words = &problem_words,       .records = &records,
+};
+
+const struct resource workflow_resource = {
+	RESOURCE_ENDPOINTS(runs),
 	.auth = AUTH_ADMIN,
 	.words = &problem_words,
-	.records = &records,
 };

@@ -9,5 +9,6 @@ static const struct endpoint endpoints[] = {
 const struct resource plan_resource = {
 	RESOURCE_ENDPOINTS(endpoints),
 	.auth = AUTH_ADMIN,
+	.audience = AUDIENCE_TENANT,
 	.words = &problem_words,
 };

@@ -48,12 +48,12 @@ static const struct http_route single[] = {
 };
 
 static const struct resource *const resources[] = {
-	&campaigns_resource,	 &redial_resource,     &redial_records_resource,
-	&leads_resource,	 &follow_ups_resource, &suppressions_resource,
-	&calls_resource,	 &scheduler_resource,  &dead_letters_resource,
-	&outcomes_resource,	 &tenants_resource,    &accounts_resource,
-	&api_keys_resource,	 &plan_resource,       &pacing_resource,
-	&pending_calls_resource,
+	&campaigns_resource, &redial_resource,	      &redial_records_resource,
+	&leads_resource,     &follow_ups_resource,    &suppressions_resource,
+	&calls_resource,     &scheduler_resource,     &dead_letters_resource,
+	&outcomes_resource,  &tenants_resource,	      &accounts_resource,
+	&api_keys_resource,  &plan_resource,	      &pacing_resource,
+	&settings_resource,  &pending_calls_resource, &workflow_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];

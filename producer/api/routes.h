@@ -43,11 +43,13 @@ void api_finish(struct ev_loop *loop, struct http_server *server);
 #define REDIAL_BASE "/api/admin/redial-queue"
 extern const struct resource outcomes_resource;
 extern const struct resource pending_calls_resource;
+extern const struct resource workflow_resource;
 extern const struct resource redial_resource;
 extern const struct resource redial_records_resource;
 extern const struct resource campaigns_resource;
 extern const struct resource plan_resource;
 extern const struct resource pacing_resource;
+extern const struct resource settings_resource;
 extern const struct resource leads_resource;
 extern const struct resource follow_ups_resource;
 extern const struct resource suppressions_resource;

@@ -213,6 +213,14 @@ CREATE FUNCTION redial_key(external_id text, raw_payload jsonb, id bigint) RETUR
 	SELECT coalesce(external_id, raw_payload #>> '{dialer,lead_id}', id::text)
 $$;
 
+-- ---- CSV ----------------------------------------------------------------------------------------------------------------
+
+-- RFC 4180. What a spreadsheet would take for a formula is made text by an apostrophe before it; a phone number is none.
+CREATE FUNCTION csv_cell(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN cell ~ '[",\r\n]' THEN '"' || replace(cell, '"', '""') || '"' ELSE cell END
+	FROM (SELECT CASE WHEN given ~ '^[-=+@\t\r\n]' AND given !~ '^\+[0-9]{7,15}$' THEN '''' || given ELSE coalesce(given, '') END AS cell) c
+$$;
+
 -- ---- Refusals of the API (RFC 9457) -------------------------------------------------------------------------------
 
 CREATE FUNCTION problem(status integer, detail text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$

@@ -17,7 +17,7 @@ $$;
 
 CREATE TABLE call_classifications (
 	id                        uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-	tenant_id                 text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	tenant_id                 text NOT NULL DEFAULT request_tenant() REFERENCES tenants,
 	phone_number              text NOT NULL,        -- as given
 	phone_e164                text,                 -- kept by trigger
 	classification_type       text NOT NULL CHECK (classification_type IN ('human', 'ivr_only', 'ivr_then_human')),
@@ -92,7 +92,7 @@ INSERT INTO workflow_arrows VALUES
 
 CREATE TABLE pending_calls (
 	id                       uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-	tenant_id                text NOT NULL DEFAULT 'default' REFERENCES tenants,
+	tenant_id                text NOT NULL DEFAULT request_tenant() REFERENCES tenants,
 	lead_id                  bigint REFERENCES leads ON DELETE SET NULL,   -- whom the number belongs to; made when it is first called
 	exam_id                  text,
 	employee_name            text,

@@ -59,11 +59,6 @@ BEGIN
 		THEN carillon.lead_problem(field, given) ELSE 'no such field of a contact' END;
 END $$;
 
--- A cell of CSV. One that a spreadsheet would take for a formula begins with an apostrophe.
-CREATE FUNCTION csv_cell(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT '"' || CASE WHEN given ~ '^[=+@\t\r-]' THEN '''' ELSE '' END || replace(given, '"', '""') || '"'
-$$;
-
 -- Stages rows with their verdict; a row that is there already stays. Answers how many of them can't be used.
 -- A fault is what makes a row unreadable: its members are not looked at.
 CREATE FUNCTION upload_stage(the_upload bigint, numbers bigint[], lines text[], members text[], faults text[])

@@ -312,12 +312,6 @@ CREATE FUNCTION history_follow_up(id text) RETURNS bigint LANGUAGE sql IMMUTABLE
 	SELECT CASE WHEN id ~ '^s[0-9]{1,18}$' THEN substr(id, 2)::bigint END
 $$;
 
--- RFC 4180. What a spreadsheet would take for a formula is made text by an apostrophe before it; a phone number is none.
-CREATE FUNCTION csv_cell(given text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN cell ~ '[",\r\n]' THEN '"' || replace(cell, '"', '""') || '"' ELSE cell END
-	FROM (SELECT CASE WHEN given ~ '^[-=+@\t\r\n]' AND given !~ '^\+[0-9]{7,15}$' THEN '''' || given ELSE coalesce(given, '') END AS cell) c
-$$;
-
 -- ---- What a request asks for ----------------------------------------------------------------------------------------
 
 -- A time with its offset, or a day of UTC: its start, or with `is_end` its end.

@@ -88,7 +88,7 @@ BEGIN
 		('redial_removed', 'SELECT, INSERT, UPDATE', own, 'true'),
 		('outcome_rules', 'SELECT', 'tenant_id IS NULL OR ' || own, 'true'),
 		('outcome_words', NULL, 'tenant_id IS NULL OR ' || own, 'true'),
-		('settings', 'SELECT', 'key IN (''stopped'', ''lead_window'', ''unknown_zone'', ''redial'')', 'true'),
+		('settings', 'SELECT', 'key IN (''stopped'', ''lead_window'', ''unknown_zone'', ''redial'', ''workflow'')', 'true'),
 		-- Its own decisions, and what the processes note of what is its own.
 		('transitions', 'SELECT, INSERT', own || ' OR tenant_id IS NULL AND CASE entity'
 			' WHEN ''lead'' THEN EXISTS (SELECT FROM carillon.leads l WHERE l.id = carillon.query_id(entity_id))'

@@ -6,7 +6,7 @@ WITH bad AS MATERIALIZED (
 	UNION ALL
 	SELECT 'phone', 'no phone number, such as +12125550101' WHERE (query_phones($1::text))[1] IS NULL OR normalize_phone((query_phones($1::text))[1]) IS NULL
 ), made AS MATERIALIZED (
-	SELECT classification_put('default', (query_phones($1::text))[1], $2::jsonb ->> 'classification', ($2::jsonb ->> 'confidence')::double precision,
+	SELECT classification_put(request_tenant(), (query_phones($1::text))[1], $2::jsonb ->> 'classification', ($2::jsonb ->> 'confidence')::double precision,
 		nullif($2::jsonb -> 'menu_path', 'null'), 'operator', NULL, iso_time($2::jsonb ->> 'expires_at')) AS id
 	WHERE NOT EXISTS (SELECT FROM bad)
 )

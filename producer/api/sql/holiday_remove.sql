@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- DELETE /api/holidays/{day}. $1 tenant, $2 day
+-- DELETE /api/holidays/{day}. $1 day
 WITH removed AS (
-	DELETE FROM holidays h WHERE h.tenant_id = coalesce($1::text, 'default') AND h.day = calendar_day($2::text) RETURNING h
+	DELETE FROM holidays h WHERE h.tenant_id = request_tenant() AND h.day = calendar_day($1::text) RETURNING h
 )
 SELECT CASE WHEN EXISTS (SELECT FROM removed) THEN 200 ELSE 404 END AS status,
 	coalesce((SELECT holiday_record(h) || '{"removed": true}' FROM removed), problem(404, 'no such holiday')) AS body

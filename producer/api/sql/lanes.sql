@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /api/lanes, oldest first. $1 tenant, $2 campaigns' too, $3 limit, $4 after
+-- GET /api/lanes, oldest first. $1 campaigns' too, $2 limit, $3 after
 WITH bad AS MATERIALIZED (
 	SELECT field, detail FROM (VALUES
-		('campaigns', $2::text NOT IN ('true', 'false'), 'true or false'),
-		('limit', $3::text IS NOT NULL AND query_limit($3) IS NULL, 'a number from 1 to 1000'),
-		('after', $4::text IS NOT NULL AND query_id($4) IS NULL, 'what an answer gave as next')) v (field, is_bad, detail)
+		('campaigns', $1::text NOT IN ('true', 'false'), 'true or false'),
+		('limit', $2::text IS NOT NULL AND query_limit($2) IS NULL, 'a number from 1 to 1000'),
+		('after', $3::text IS NOT NULL AND query_id($3) IS NULL, 'what an answer gave as next')) v (field, is_bad, detail)
 	WHERE is_bad
 ), asked AS MATERIALIZED (
-	SELECT query_limit($3) AS most, coalesce(query_id($4), 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
+	SELECT query_limit($2) AS most, coalesce(query_id($3), 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
 ), page AS MATERIALIZED (
 	SELECT p.id, p.record FROM asked a CROSS JOIN LATERAL (
 		SELECT n.id, lane_record(n) AS record FROM lanes n
-		WHERE n.id > a.after AND ($1::text IS NULL OR n.tenant_id = $1)
-		AND ($2::text = 'true' OR NOT EXISTS (SELECT FROM campaigns k WHERE k.lane_id = n.id))
+		WHERE n.id > a.after
+		AND ($1::text = 'true' OR NOT EXISTS (SELECT FROM campaigns k WHERE k.lane_id = n.id))
 		ORDER BY n.id LIMIT a.most + 1) p
 ), shown AS MATERIALIZED (
 	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)

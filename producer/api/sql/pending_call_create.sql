@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST pending-calls: one more, of tenant `default`. $1 a JSON object
+-- POST pending-calls: one more. $1 a JSON object
 WITH given AS MATERIALIZED (
 	SELECT whole_numbers($1::jsonb) AS g
 ), bad AS MATERIALIZED (

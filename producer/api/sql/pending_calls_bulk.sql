@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST pending-calls/bulk: many, of tenant `default`, in one piece. A record with something wrong is left out, with all that is wrong
+-- POST pending-calls/bulk: many, in one piece. A record with something wrong is left out, with all that is wrong
 -- with it. $1 a JSON array, $2 the number of its first record
 WITH element AS MATERIALIZED (
 	SELECT n + $2::bigint - 1 AS row, CASE jsonb_typeof(e) WHEN 'object' THEN whole_numbers(e) ELSE '{}' END AS members
