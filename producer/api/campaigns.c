@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/campaigns: schedules and the people they call. Needs the admin key. */
+/* /api/campaigns: schedules and the people they call. Needs a key. */
 #include "producer/api/routes.h"
 
 #define BASE "/api/campaigns"
