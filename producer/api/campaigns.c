@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/campaigns: schedules and the people they call. Needs the admin key. */
+/* /api/campaigns: schedules and the people they call. Needs a key. */
 #include <string.h>
 
 #include "producer/api/routes.h"

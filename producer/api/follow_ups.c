@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/follow-ups: the queue, what a person adds to it and calls off. Needs the admin key. */
+/* /api/follow-ups: the queue, what a person adds to it and calls off. Needs a key. */
 #include "producer/api/routes.h"
 
 #define BASE "/api/follow-ups"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /api/leads: the people to reach, and why one is called or not. Needs the admin key. */
+/* /api/leads: the people to reach, and why one is called or not. Needs a key. */
 #include "producer/api/routes.h"
 
 #define BASE "/api/leads"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * /api/suppressions: numbers that are not called. The claims look at them, and the dispatcher
- * follows them until the first byte of a request. Needs the admin key.
+ * follows them until the first byte of a request. Needs a key.
  */
 #include "producer/api/routes.h"
 

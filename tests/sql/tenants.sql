@@ -134,5 +134,20 @@ SET LOCAL ROLE carillon_tenant;
 SELECT is_empty('SELECT id FROM carillon.leads', 'the role alone sees nothing');
 RESET ROLE;
 
+-- ---- The processes and people see all of it ---------------------------------------------------------------------------
+
+CREATE FUNCTION fx.rows(the_role text, the_table regclass) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	PERFORM set_config('role', the_role, true);
+	EXECUTE format('SELECT count(*) FROM %s', the_table) INTO n;
+	PERFORM set_config('role', 'none', true);
+	RETURN n;
+END $$;
+SELECT is_empty(format($$SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'carillon'::regnamespace AND c.relkind IN ('r', 'p')
+	AND has_table_privilege(%1$L, c.oid, 'SELECT') AND fx.rows(%1$L, c.oid::regclass) <> fx.rows('none', c.oid::regclass)$$, role), role || ' sees all rows of what it reads')
+FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_webhook'), ('carillon_readonly')) v (role);
+
 SELECT * FROM finish();
 ROLLBACK;

@@ -138,6 +138,10 @@ def paths(path, values):
     return [f"{before}{value}{tail}" for value in values for tail in paths(after, values)]
 
 
+def is_for_tenants(parameters):
+    return any(p["name"] == "tenant" and p["description"].startswith("Act as") for p in parameters)
+
+
 def bodies(operation, its):
     """Its examples, and what names something of acme's."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -162,7 +166,8 @@ def every_request(stack, its):
     for method, path, parameters, operation in operations(stack):
         for query in queries(parameters, its):
             for body in bodies(operation, its):
-                for filled in paths(path, values):
+                # What is not for tenants is closed whatever is in its places.
+                for filled in paths(path, values if is_for_tenants(parameters) else values[:2]):
                     yield method, path, filled, query, body
 
 
@@ -210,6 +215,7 @@ def test_its_campaign_dials_with_its_own_sealed_credentials(two):
     assert (removed["credentials"], removed["active"]) == ([], False)
 
 
+@pytest.mark.timeout(600)  # a few thousand requests
 def test_another_tenants_key_sees_and_changes_nothing(two):
     stack, keys, its = two
     before, tried, open_to_tenants = belongings(stack), 0, set()
@@ -237,6 +243,7 @@ def test_another_tenants_key_sees_and_changes_nothing(two):
     assert made(call(stack, keys["acme"], "POST", f"/api/calls/{its['undetermined']}/resolve", json={"decision": "close"}), 200)["changed"]
 
 
+@pytest.mark.timeout(600)
 def test_a_key_to_read_changes_nothing(two):
     stack, keys, its = two
     its_key, all_key = new_key(stack, "read", tenant="acme")["key"], new_key(stack, "read")["key"]
@@ -269,7 +276,7 @@ def test_a_key_to_read_changes_nothing(two):
 
 def test_keys_end(stack):
     stack.start("producer")
-    revoked, expiring = new_key(stack), new_key(stack, expires_at=(datetime.now(UTC) + timedelta(seconds=4)).isoformat())
+    revoked, expiring = new_key(stack), new_key(stack, expires_at=(datetime.now(UTC) + timedelta(seconds=6)).isoformat())
     for key in (revoked, expiring):
         wait_known(stack, key["key"])
     assert made(call(stack, ADMIN, "DELETE", f"/api/api-keys/{revoked['id']}"), 200)["revoked_at"]
