@@ -87,7 +87,7 @@ def test_a_dial_of_theirs_is_an_attempt_of_the_record(stack):
     is_now(stack, "pending", 1, ["NO_ANSWER"])
     lead = stack.row("select * from leads where external_id = '900001'")
     assert (lead["phone_e164"], lead["first_name"], lead["list_id"], lead["auto_follow_up"]) == (phone, "Ada", "100", False)
-    stack.wait_count(0, "call_events", "state = 'parked'")
+    stack.wait_count(2, "call_events", "state = 'applied'")
     call = stack.row("select * from calls")
     assert (call["kind"], call["provider"], call["status"], call["outcome"], call["duration_ms"]) == (
         "outside", "convoso", "failed", "NO_ANSWER", 12000)

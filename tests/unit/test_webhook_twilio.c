@@ -333,6 +333,8 @@ static void callbacks_are_told_apart(void **state)
 	/* All at once. */
 	assert_int_equal(normalize(QUERY, "x=1"), READING_BAD);
 	assert_string_equal(reason.data, "no CallStatus and no AnsweredBy; no CallSid");
+	assert_int_equal(normalize(QUERY, "CallSid=c"), READING_BAD);
+	assert_string_equal(reason.data, "no CallStatus and no AnsweredBy");
 }
 
 static void times_are_strict(void **state)

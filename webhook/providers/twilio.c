@@ -186,7 +186,7 @@ static bool set_ids(struct webhook_event *e, const json_t *body, const json_t *q
 
 	if (!webhook_id(body, "CallSid", e->provider_call_id, sizeof(e->provider_call_id)) ||
 	    !*e->provider_call_id) {
-		buf_adds(error, "no CallSid");
+		webhook_problem(error, "no CallSid");
 		return false;
 	}
 	e->event.provider_call_id = e->provider_call_id;
@@ -243,7 +243,7 @@ static enum webhook_reading state_of(const json_t *body, const char **ret_state,
 	/* Of a recording, or a conference. */
 	if (json_path_text(body, "RecordingSid") || json_path_text(body, "ConferenceSid"))
 		return READING_UNUSED;
-	buf_adds(error, "no CallStatus and no AnsweredBy");
+	webhook_problem(error, "no CallStatus and no AnsweredBy");
 	return READING_BAD;
 }
 
@@ -258,8 +258,6 @@ static enum webhook_reading read_callback(const struct webhook_request *r, const
 	enum webhook_reading reading = state_of(body, &state, &ret->event.type, error);
 	if (reading == READING_UNUSED)
 		return reading;
-	if (reading == READING_BAD)
-		buf_adds(error, "; ");
 	if (!set_ids(ret, body, query, state ? state : "", error) || reading == READING_BAD)
 		return READING_BAD;
 	webhook_event_occurred(ret, twilio_time(json_path_text(body, "Timestamp")));

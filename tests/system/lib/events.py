@@ -108,9 +108,10 @@ def twilio_signature(url: str, fields: list[tuple[str, str]], token: str = SECRE
 
 def post_twilio(webhook: Any, call_id: str, status: str | None, query: str = "", **more: str) -> httpx.Response:
     """A status callback, or without a status what else Twilio sends, as the URL with this query was told."""
-    fields = {"AccountSid": "AC00000000000000000000000000000001", "CallSid": call_id} | more
+    fields = {"AccountSid": "AC00000000000000000000000000000001", "CallSid": call_id}
     if status:
         fields |= {"CallStatus": status, "CallbackSource": "call-progress-events", "Direction": "outbound-api"}
+    fields |= more
     path = TWILIO_PATH + (f"?{query}" if query else "")
     headers = twilio_signature(webhook.url + path, list(fields.items()))
     return webhook.http.post(path, data=fields, headers=headers)
