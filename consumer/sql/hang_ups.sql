@@ -11,5 +11,5 @@ WITH tried AS MATERIALIZED (
 	RETURNING v.job_id, v.state, v.hang_up_at, t.result, t.note
 )
 INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, note, actor)
-SELECT 'call', job_id::text, state, state, 'hang_up_' || result, concat(note, CASE WHEN hang_up_at IS NOT NULL THEN '; tried again' END), 'reconciler'
+SELECT 'call', job_id::text, state, state, 'hang_up_' || result, nullif(concat(note, CASE WHEN hang_up_at IS NOT NULL THEN '; tried again' END), ''), 'reconciler'
 FROM noted

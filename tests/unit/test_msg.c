@@ -202,7 +202,7 @@ static void builtin_ids_are_pinned(void **state)
 {
 	static const int32_t ids[MSG_TYPE_COUNT] = {
 		[MSG_DISPATCH_REQUESTED] = 0x54f68dd2, [MSG_DISPATCH_RESULT] = 0x586a75b0,
-		[MSG_CALL_EVENT] = 0x43d5586c,	       [MSG_REDIAL_UPDATE] = 0x790c5f65,
+		[MSG_CALL_EVENT] = 0x61b8e4eb,	       [MSG_REDIAL_UPDATE] = 0x790c5f65,
 		[MSG_STAGE_TRANSITION] = 0x436b0d3b,
 	};
 
