@@ -24,15 +24,16 @@ struct uploads;
 struct uploads *uploads_new(struct ev_loop *loop, const struct config *cfg,
 			    struct api_database *db);
 /* The database is about to be freed, which ends what is under way. Takes NULL. */
-void uploads_close(struct uploads *u);
+void uploads_close(struct uploads *all);
 /* After the server. Takes NULL. */
-void uploads_free(struct uploads *u);
+void uploads_free(struct uploads *all);
 
 /*
  * Receives the body of `x`, of which the header has come and whose key was seen, and answers: 200
  * with the counts, or 202 with the upload when they take longer than a client should wait.
  * `shape` tells the columns.
  */
-void uploads_receive(struct uploads *u, struct http_exchange *x, const struct record_shape *shape);
+void uploads_receive(struct uploads *all, struct http_exchange *x,
+		     const struct record_shape *shape);
 
 #endif
