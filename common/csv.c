@@ -259,8 +259,10 @@ static bool begin(struct csv *c, bool ended, struct buf *error)
 	} else {
 		c->delimiter = delimiter_of(s, n);
 	}
-	for (size_t i = 0; good && i < n; i++)
-		good = take(c, s[i], error);
+	/* A quote inside its fields makes more than one row of it. */
+	for (size_t i = 0, first = c->row; good && i < n; i++)
+		good = c->o.faults && c->row > first ? take_kept(c, s[i], error)
+						     : take(c, s[i], error);
 	buf_release(&head);
 	return good;
 }

@@ -72,9 +72,11 @@ struct multipart *multipart_new(const char *content_type, multipart_cb *on_file,
 		abort();
 	m->on_file = on_file;
 	m->arg = arg;
-	memcpy(m->delimiter, "\r\n--", 4);
-	memcpy(m->delimiter + 4, boundary, n);
-	m->delimiter_bytes = n + 4;
+	struct buf delimiter;
+	buf_init_fixed(&delimiter, m->delimiter, sizeof(m->delimiter));
+	buf_adds(&delimiter, "\r\n--");
+	buf_add(&delimiter, boundary, n);
+	m->delimiter_bytes = delimiter.len;
 	m->matched = 2; /* the first one may stand at the very beginning */
 	buf_init_fixed(&m->header, m->header_text, sizeof(m->header_text));
 	return m;

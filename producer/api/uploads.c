@@ -16,28 +16,21 @@
 #include "common/log.h"
 #include "common/multipart.h"
 #include "producer/api/endpoints.h"
+#include "producer/api/upload_chunk.h"
 
 #define UPLOADS_MAX 8 /* received at a time */
 #define JSON_BYTES_MAX ((size_t)16 * 1024 * 1024)
-#define CHUNK_ROWS 1000
-#define CHUNK_BYTES (512 * 1024)
 #define CHUNKS_IN_FLIGHT 2
-#define ARRAY_BYTES_MAX (64 * 1024 * 1024)
 #define APPLY_ROWS "2000"
 #define WAIT_S 20.0 /* for the answer, once the file is here */
 #define TAKE_OVER_S 5.0
 #define SILENT_S "20" /* an upload whose producer has not applied a batch for that long */
 #define REASON_BYTES 4096
+#define HEADER_BYTES_MAX (1024 * 1024)
 #define NUMBER_BYTES 24
 
 enum format { FORMAT_CSV, FORMAT_FORM, FORMAT_JSON };
 enum step { STEP_BEGIN, STEP_RECEIVE, STEP_APPLY, STEP_OVER };
-
-/* Rows on their way to the staging table, as array literals. */
-struct chunk {
-	struct buf rows, lines, members, faults;
-	struct pg_array row_array, line_array, member_array, fault_array;
-};
 
 struct upload {
 	struct uploads *all;
@@ -50,9 +43,9 @@ struct upload {
 	struct multipart *form;
 	struct record_reader *reader;
 	struct buf json;
-	struct buf line; /* scratch */
+	struct buf reason; /* why the file in a form can't be read */
 	struct buf header;
-	struct chunk chunk;
+	struct upload_chunk chunk;
 	size_t in_flight;
 	bool whole;	/* the body has come to its end */
 	bool discarded; /* what comes is of no use any more */
@@ -84,34 +77,6 @@ static bool run(struct upload *u, enum api_stmt stmt, size_t n, const char *cons
 
 /* ---- Life ---- */
 
-static void chunk_init(struct chunk *c)
-{
-	struct buf *bufs[] = {&c->rows, &c->lines, &c->members, &c->faults};
-	struct pg_array *arrays[] = {&c->row_array, &c->line_array, &c->member_array,
-				     &c->fault_array};
-
-	for (size_t i = 0; i < 4; i++) {
-		buf_init(bufs[i], ARRAY_BYTES_MAX);
-		pg_array_init(arrays[i], bufs[i]);
-	}
-}
-
-static void chunk_clear(struct chunk *c)
-{
-	pg_array_init(&c->row_array, &c->rows);
-	pg_array_init(&c->line_array, &c->lines);
-	pg_array_init(&c->member_array, &c->members);
-	pg_array_init(&c->fault_array, &c->faults);
-}
-
-static void chunk_release(struct chunk *c)
-{
-	buf_release(&c->rows);
-	buf_release(&c->lines);
-	buf_release(&c->members);
-	buf_release(&c->faults);
-}
-
 /* What only receiving needs. */
 static void release_input(struct upload *u)
 {
@@ -121,8 +86,8 @@ static void release_input(struct upload *u)
 	u->reader = NULL;
 	buf_release(&u->json);
 	buf_init(&u->json, JSON_BYTES_MAX);
-	chunk_release(&u->chunk);
-	chunk_init(&u->chunk);
+	upload_chunk_release(&u->chunk);
+	upload_chunk_init(&u->chunk);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events);
@@ -135,9 +100,9 @@ static struct upload *upload_new(struct uploads *all)
 		abort();
 	u->all = all;
 	buf_init(&u->json, JSON_BYTES_MAX);
-	buf_init(&u->line, REASON_BYTES * REASON_BYTES);
-	buf_init(&u->header, REASON_BYTES * REASON_BYTES);
-	chunk_init(&u->chunk);
+	buf_init(&u->reason, REASON_BYTES);
+	buf_init(&u->header, HEADER_BYTES_MAX);
+	upload_chunk_init(&u->chunk);
 	ev_init(&u->timer, on_timer);
 	u->timer.data = u;
 	DL_APPEND(all->list, u);
@@ -151,8 +116,8 @@ static void upload_free(struct upload *u)
 	DL_DELETE(u->all->list, u);
 	u->all->count--;
 	release_input(u);
-	chunk_release(&u->chunk);
-	buf_release(&u->line);
+	upload_chunk_release(&u->chunk);
+	buf_release(&u->reason);
 	buf_release(&u->header);
 	free(u);
 }
@@ -312,14 +277,11 @@ static void on_staged(void *arg, const struct pg_batch_result *b);
 
 static bool send_chunk(struct upload *u)
 {
-	struct chunk *c = &u->chunk;
-	const char *const params[] = {
-		u->id, pg_array_finish(&c->row_array), pg_array_finish(&c->line_array),
-		pg_array_finish(&c->member_array), pg_array_finish(&c->fault_array)};
-	bool good = params[1] && params[2] && params[3] && params[4] &&
-		    run(u, API_UPLOAD_STAGE, 5, params, on_staged);
+	const char *params[1 + UPLOAD_CHUNK_PARAMS] = {u->id};
+	bool good = upload_chunk_finish(&u->chunk, params + 1) &&
+		    run(u, API_UPLOAD_STAGE, 1 + UPLOAD_CHUNK_PARAMS, params, on_staged);
 
-	chunk_clear(c);
+	upload_chunk_clear(&u->chunk);
 	if (!good)
 		give_up(u, 503, "the rows could not be staged");
 	return good;
@@ -363,55 +325,18 @@ static void on_staged(void *arg, const struct pg_batch_result *b)
 		go_on(u);
 }
 
-/* A cell of the file of rejected rows. */
-static void add_cell(struct buf *out, struct csv_field f)
-{
-	buf_adds(out, out->len > 0 ? ",\"" : "\"");
-	if (f.bytes > 0 && strchr("=+-@\t\r", f.data[0]))
-		buf_addc(out, '\'');
-	for (size_t i = 0; i < f.bytes;) {
-		size_t n = utf8_sequence(f.data + i, f.bytes - i);
-		if (n == 0)
-			buf_adds(out, "\xef\xbf\xbd");
-		else
-			buf_add(out, f.data + i, n);
-		if (f.data[i] == '"')
-			buf_addc(out, '"');
-		i += n == 0 ? 1 : n;
-	}
-	buf_addc(out, '"');
-}
-
-static void make_line(struct buf *out, const struct csv_row *row)
-{
-	buf_clear(out);
-	for (size_t i = 0; i < row->count; i++)
-		add_cell(out, row->fields[i]);
-}
-
 static bool on_header(void *arg, const struct record *r)
 {
 	struct upload *u = arg;
 
-	make_line(&u->header, r->cells);
+	upload_line(&u->header, r->cells);
 	return true;
 }
 
 static bool on_record(void *arg, const struct record *r)
 {
-	struct upload *u = arg;
-
-	make_line(&u->line, r->cells);
-	pg_array_add_int(&u->chunk.row_array, (int64_t)r->row);
-	pg_array_add(&u->chunk.line_array, u->line.data);
-	pg_array_add(&u->chunk.member_array, r->members);
-	pg_array_add(&u->chunk.fault_array, r->fault);
+	upload_chunk_add(&((struct upload *)arg)->chunk, r);
 	return true;
-}
-
-static bool is_full(const struct chunk *c)
-{
-	return c->row_array.n >= CHUNK_ROWS || c->lines.len + c->members.len >= CHUNK_BYTES;
 }
 
 /* ---- The body ---- */
@@ -420,7 +345,7 @@ static bool on_file(void *arg, const char *bytes, size_t n)
 {
 	struct upload *u = arg;
 
-	return record_reader_feed(u->reader, bytes, n, &u->line);
+	return record_reader_feed(u->reader, bytes, n, &u->reason);
 }
 
 /* Adds to `error` what is wrong with the body; false then. */
@@ -435,7 +360,7 @@ static bool take(struct upload *u, const char *bytes, size_t n, struct buf *erro
 	if (multipart_feed(u->form, bytes, n, error))
 		return true;
 	if (error->len == 0) /* it was the file */
-		buf_add(error, u->line.data, u->line.len);
+		buf_add(error, u->reason.data, u->reason.len);
 	return false;
 }
 
@@ -446,14 +371,13 @@ static bool on_piece(void *arg, const char *bytes, size_t n)
 	struct buf error;
 
 	buf_init_fixed(&error, text, sizeof(text));
-	buf_clear(&u->line);
 	if (!take(u, bytes, n, &error)) {
 		give_up(u, u->json.failed ? 413 : 422,
 			u->json.failed ? "too much JSON for one request; send it in parts or as CSV"
 				       : text);
 		return true;
 	}
-	if (is_full(&u->chunk) && !send_chunk(u))
+	if (upload_chunk_is_full(&u->chunk) && !send_chunk(u))
 		return true;
 	return u->in_flight < CHUNKS_IN_FLIGHT;
 }
@@ -487,7 +411,7 @@ static void on_end(void *arg)
 	}
 	if (!finish_csv(u, &error))
 		give_up(u, 422, text);
-	else if (u->chunk.row_array.n > 0)
+	else if (upload_chunk_rows(&u->chunk) > 0)
 		(void)!send_chunk(u);
 	else
 		go_on(u);
@@ -664,7 +588,8 @@ void uploads_free(struct uploads *all)
 	if (!all)
 		return;
 	uploads_close(all);
-	while (all->list)
-		upload_free(all->list);
+	struct upload *u, *next;
+	DL_FOREACH_SAFE (all->list, u, next)
+		upload_free(u);
 	free(all);
 }

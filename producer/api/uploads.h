@@ -24,9 +24,9 @@ struct uploads;
 struct uploads *uploads_new(struct ev_loop *loop, const struct config *cfg,
 			    struct api_database *db);
 /* The database is about to be freed, which ends what is under way. Takes NULL. */
-void uploads_close(struct uploads *u);
+void uploads_close(struct uploads *all);
 /* After the server. Takes NULL. */
-void uploads_free(struct uploads *u);
+void uploads_free(struct uploads *all);
 
 /*
  * Receives the body of `x`, of which the header has come and whose key was seen, and answers: 200
@@ -34,7 +34,7 @@ void uploads_free(struct uploads *u);
  * `shape` tells the columns. The campaign is looked for as `tenant` ("": as all of them); what is
  * done after that is the campaign's tenant's.
  */
-void uploads_receive(struct uploads *u, const char *tenant, struct http_exchange *x,
+void uploads_receive(struct uploads *all, const char *tenant, struct http_exchange *x,
 		     const struct record_shape *shape);
 
 #endif

@@ -157,7 +157,7 @@ DECLARE
 BEGIN
 	SELECT * INTO u FROM carillon.uploads WHERE id = the_upload FOR NO KEY UPDATE;
 	IF u.state = 'applying' THEN
-		PERFORM FROM carillon.campaigns k WHERE k.id = u.campaign_id AND k.deleted_at IS NULL FOR SHARE;
+		PERFORM FROM carillon.campaigns k WHERE k.id = u.campaign_id AND k.deleted_at IS NULL;
 		IF NOT FOUND THEN
 			UPDATE carillon.uploads SET state = 'failed', reason = 'the campaign was deleted', finished_at = now() WHERE id = u.id RETURNING * INTO u;
 			RETURN carillon.upload_record(u);

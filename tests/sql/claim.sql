@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing_seen.sql
 \ir lib/prepare.psql
-SELECT plan(115);
+SELECT plan(118);
 
 CREATE TYPE fx.claimed AS ("row" text, gate text, n bigint, claim_id bigint, job_id uuid, follow_up_id bigint, tenant text, kind text,
 	lead_id bigint, phone text, account text, attempt integer, due_at bigint, dial_by bigint);
@@ -52,13 +52,14 @@ BEGIN
 END $$;
 
 -- How many jobs a pass makes of what is due; all of it is undone.
-CREATE FUNCTION fx.jobs(change text DEFAULT 'SELECT', most integer DEFAULT 1000) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION fx.jobs(change text DEFAULT 'SELECT', most integer DEFAULT 1000, the_lane bigint DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	jobs bigint;
 BEGIN
 	BEGIN
 		EXECUTE change;
-		SELECT count(*) INTO jobs FROM fx.claim(most) WHERE "row" = 'job';
+		SELECT count(*) INTO jobs FROM fx.claim(most) c
+		WHERE "row" = 'job' AND (the_lane IS NULL OR the_lane = (SELECT lane_id FROM follow_ups f WHERE f.id = c.follow_up_id));
 		RAISE SQLSTATE 'FX000';
 	EXCEPTION WHEN SQLSTATE 'FX000' THEN
 		RETURN jobs;
@@ -138,6 +139,10 @@ SELECT fx.due(:lane, 10) AS first_due \gset
 SELECT is(fx.jobs(), 10::bigint, 'without limits all that is due is claimed');
 SELECT is(fx.jobs(most => 4), 4::bigint, 'the pass has a limit over all lanes');
 SELECT is(fx.jobs(format('SELECT fx.due(%s, 10)', :two), 4), 4::bigint, 'also with two lanes');
+SELECT is(fx.jobs(format('SELECT fx.due(%s, 3)', :two), 4, :two), 2::bigint, 'of which the one that waited less has its half');
+SELECT is(fx.jobs(format('SELECT fx.due(%s, 3)', :two), 8, :two), 3::bigint, 'or all it needs');
+SELECT is(fx.jobs(format('SELECT fx.due(%s, 3); UPDATE accounts SET max_concurrent = 4 WHERE id = fx.account()', :two), 1000, :two), 2::bigint,
+	'the same of an account''s slots');
 SELECT is(fx.jobs(format('UPDATE lanes SET batch_per_run = 3 WHERE id = %s', :lane)), 3::bigint, 'the lane''s batch');
 SELECT is(fx.jobs(format('UPDATE lanes SET batch_per_run = 3 WHERE id = %s; SELECT fx.due(%s, 10)', :lane, :two)), 13::bigint,
 	'another lane''s is its own');

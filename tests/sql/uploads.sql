@@ -63,7 +63,7 @@ SELECT is((SELECT count(*) FROM upload_rows WHERE upload_id = :real_upload AND (
 -- ---- Applying -----------------------------------------------------------------------------------------------------------
 
 EXECUTE upload_apply(:real_upload, 'w', 100) \gset early_
-SELECT is(:'early_state', 'receiving', 'nothing is applied of a file that is not whole');
+SELECT is(:'early_state'::text, 'receiving', 'nothing is applied of a file that is not whole');
 EXECUTE upload_staged(:preview_upload, '"h"') \gset staged_
 EXECUTE upload_staged(:real_upload, '"h"') \gset staged_
 SELECT is(:staged_status, 202, 'whole');
@@ -71,7 +71,7 @@ EXECUTE upload_staged(:real_upload, '"h"') \gset staged_
 SELECT is(:staged_status, 409, 'once');
 EXECUTE upload_apply(:preview_upload, 'w', 4) \gset preview_
 EXECUTE upload_apply(:preview_upload, 'w', 100) \gset preview_
-SELECT is(:'preview_state', 'applying', 'a batch at a time');
+SELECT is(:'preview_state'::text, 'applying', 'a batch at a time');
 EXECUTE upload_apply(:preview_upload, 'w', 100) \gset preview_
 SELECT is(:'preview_body'::jsonb - '{rejectedRows,createdAt,finishedAt}'::text[], jsonb_build_object('upload', :preview_upload, 'campaignId', :campaign, 'preview', true,
 	'state', 'done', 'reason', NULL, 'rows', 10, 'created', 2, 'updated', 0, 'duplicates', 1, 'rejected', 7,
@@ -129,7 +129,7 @@ EXECUTE upload_retention(5000, 7, 120) \gset swept_
 EXECUTE upload_retention(5000, 7, 120) \gset swept_
 SELECT is((SELECT count(*) FROM upload_rows WHERE upload_id = :real_upload) + (SELECT count(*) FROM uploads WHERE id = :real_upload), 0::bigint, 'for some days');
 EXECUTE upload_begin(:'campaign', NULL, 'w') \gset dead_
-EXECUTE upload_stage(:dead_upload, '{2}', '{2}', format('{"{\"phone\": \"%s\"}"}', :'three'), '{NULL}') \gset dead_
+EXECUTE upload_stage(:dead_upload, '{2}', '{2}', ARRAY[jsonb_build_object('phone', :'three')::text], '{NULL}') \gset dead_
 EXECUTE upload_staged(:dead_upload, '') \gset dead_
 SELECT is((SELECT count(*) FROM uploads WHERE touched_at < now() - interval '20 seconds' AND state = 'applying'), 0::bigint, 'nobody else takes what is at work');
 UPDATE uploads SET touched_at = now() - interval '21 seconds' WHERE id = :dead_upload;
@@ -137,7 +137,7 @@ EXECUTE upload_take('other', 20) \gset taken_
 SELECT is(:taken_upload, :dead_upload, 'but what stands still');
 UPDATE campaigns SET deleted_at = now() WHERE id = :campaign;
 EXECUTE upload_apply(:dead_upload, 'other', 100) \gset dead_
-SELECT is(:'dead_state', 'failed', 'a campaign that was deleted gets no contacts');
+SELECT is(:'dead_state'::text, 'failed', 'a campaign that was deleted gets no contacts');
 
 -- ---- Fair shares --------------------------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def fill(stack):
         stack.producer.http.post(f"/api/{path}", json=body, headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]}).raise_for_status()
     stack.insert("uploads", tenant_id="default", campaign_id=1, preview=False, worker="a worker", state="done", header='"Phone"', rows=1, rejected=1,
                  finished_at=held["due_at"])
-    stack.insert("upload_rows", upload_id=1, row=2, line='"1"', members={}, problems=[{"column": "phone", "value": "1", "reason": "no number"}])
+    stack.insert("upload_rows", upload_id=1, row=2, line='"1"', members={"phone": "1"}, problems='[{"column": "phone", "value": "1", "reason": "no number"}]')
     stack.insert("suppressions", phone="+12125550108", reason="asked")
     stack.insert("call_classifications", phone_number="+12125550115", classification_type="human")
     for last, state in (("5f", "retry_pending"), ("60", "new")):

@@ -167,6 +167,8 @@ static void quotes_that_are_not_closed(void **state)
 	CHECK_FAULTS("h\na,\"b\nc,d\ne,f\n", "1:h\n2:a,\"b" OPEN_QUOTE "3:c|d\n4:e|f\n");
 	CHECK_FAULTS("h\r\na,\"b\r\nc,d", "1:h\n2:a,\"b" OPEN_QUOTE "3:c|d\n");
 	CHECK_FAULTS("h\na,\"b", "1:h\n2:a|b" OPEN_QUOTE);
+	/* Where the first row's end was not clear either. */
+	CHECK_FAULTS("h\"\n1\",\"2\n3\n", "1:h\"\n2:1\",\"2" OPEN_QUOTE "3:3\n");
 	/* For longer than a row may be. */
 	CHECK_FAULTS("h\n\"a\n" TEN "\n" TEN "\n" TEN "\n" TEN "\n" TEN "\n" TEN "\n",
 		     "1:h\n2:\"a" OPEN_QUOTE "3:" TEN "\n4:" TEN "\n5:" TEN "\n6:" TEN "\n7:" TEN
