@@ -3,8 +3,10 @@
 
 import json
 import os
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from lib.schemas import Schemas
@@ -18,7 +20,7 @@ class Workflow:
     def __init__(self, stack, **environment):
         self.stack = stack
         stack.environment |= {
-            "CLASSIFY_ACCOUNT": CLASSIFIER, "TASK_ACCOUNT": TASK, "WORKFLOW_HOURS": "00:00-24:00", "CLASSIFICATION_WAIT_SECONDS": "1",
+            "CLASSIFY_ACCOUNT": CLASSIFIER, "TASK_ACCOUNT": TASK, "WORKFLOW_HOURS": "00:00-24:00", "CLASSIFICATION_WAIT_SECONDS": "3",
         } | {name: str(value) for name, value in environment.items()}
         self.said = set()
 
@@ -66,6 +68,23 @@ class Workflow:
             if call["job_id"] not in self.said:
                 self.said.add(call["job_id"])
                 self.say(classification, job_id=call["job_id"])
+
+    @contextmanager
+    def classifier(self, classification):
+        """One that listens to every classification call and says this of each."""
+        over = threading.Event()
+
+        def listen():
+            while not over.wait(0.05):
+                self.classify_all(classification)
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def check(self):
         """No arrow but those of the table, and what is over is over."""
@@ -257,24 +276,17 @@ def test_killed_at_each_state_change_it_goes_on(stack):
     script(stack, classify_ms=500)
     workflow.start()
     calls = {}
-    for state in ("checking_classification", "needs_classification", "classifying", "classification_pending", "ready_to_call", "calling", "completed"):
-        call = calls[state] = workflow.pending()
-
-        def reached(call=call, state=state):
-            workflow.classify_all("ivr_then_human")
-            return state in workflow.history(call)
-
-        stack.wait_until(reached, 60, lambda call=call, state=state: f"{state} ({workflow.history(call)})")
-        for process in (stack.consumer, stack.producer):
-            process.kill()
-        for process in (stack.consumer, stack.producer):
-            process.start()
-
-    def over():
-        workflow.classify_all("ivr_then_human")
-        return stack.count("pending_calls", "workflow_state = 'completed'") == len(calls)
-
-    stack.wait_until(over, 120, lambda: f"all completed ({stack.rows('select workflow_state, state_reason from carillon.pending_calls')})")
+    states = ("checking_classification", "needs_classification", "classifying", "classification_pending", "ready_to_call", "calling", "completed")
+    with workflow.classifier("ivr_then_human"):
+        for state in states:
+            call = calls[state] = workflow.pending()
+            stack.wait_until(lambda: state in workflow.history(call), 60, lambda: f"{state} ({workflow.history(call)})")
+            for process in (stack.consumer, stack.producer):
+                process.kill()
+            for process in (stack.consumer, stack.producer):
+                process.start()
+        stack.wait_until(lambda: stack.count("pending_calls", "workflow_state = 'completed'") == len(calls), 120,
+                         lambda: f"all completed ({stack.rows('select workflow_state, state_reason from carillon.pending_calls')})")
     workflow.check()
     stack.assert_nothing_lost()
     assert not stack.rows("select pending_call_id, kind from carillon.call_sessions where status not in ('rejected', 'not_dialed')"
@@ -303,11 +315,9 @@ def test_many_pending_calls_to_few_numbers(stack, workflow):
         for n in range(CALLS):
             workflow.pending(phones[n % NUMBERS])
 
-    def step():
-        workflow.classify_all("ivr_only")
-        return stack.count("pending_calls", "workflow_state = 'completed'") == CALLS
-
-    stack.wait_until(step, 60 if CALLS < 1000 else 600, lambda: f"all completed ({stack.rows('select * from carillon.scheduler_dashboard')})")
+    with workflow.classifier("ivr_only"):
+        stack.wait_until(lambda: stack.count("pending_calls", "workflow_state = 'completed'") == CALLS, 90 if CALLS < 1000 else 600,
+                         lambda: f"all completed ({stack.rows('select * from carillon.scheduler_dashboard')})")
     assert len(workflow.calls(CLASSIFIER)) == NUMBERS
     assert len(workflow.calls(TASK)) == CALLS
     per_call = stack.rows("select pending_call_id, count(*) as n from carillon.call_sessions where kind = 'task' group by 1 having count(*) <> 1")
