@@ -383,6 +383,21 @@ BEGIN
 	END IF;
 END $$;
 
+-- Those that wait for their number's classification call need none any more, whoever knows who answers. One that a scheduler has in
+-- hand is left to it: it looks for itself.
+CREATE FUNCTION call_classifications_known() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.pending_calls p SET follow_up_id = NULL, next_action_at = now()
+	WHERE p.id = ANY (ARRAY(SELECT o.id FROM carillon.pending_calls o WHERE o.phone_e164 = NEW.phone_e164 AND o.tenant_id = NEW.tenant_id
+		AND o.workflow_state = 'needs_classification' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED));
+	IF FOUND THEN
+		PERFORM pg_notify('carillon_due', '');
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER call_classifications_known AFTER INSERT ON call_classifications FOR EACH ROW WHEN (NEW.is_active)
+	EXECUTE FUNCTION call_classifications_known();
+
 -- What a classifier says of a call, of a pending call, or of a number: kept if it is sure enough, and all pending calls that wait for
 -- it move. Answers with what becomes of the message: `parked` where the call it names is not known yet.
 CREATE FUNCTION workflow_classified(the_event text, the_tenant text, the_job uuid, the_id text, the_phone text, the_type text, detail jsonb, by_whom text)
@@ -482,6 +497,13 @@ BEGIN
 	PERFORM FROM carillon.follow_ups f WHERE f.id IN (SELECT o.follow_up_id FROM carillon.pending_calls p JOIN carillon.pending_calls o
 		ON o.phone_e164 = p.phone_e164 AND o.tenant_id = p.tenant_id AND o.workflow_state IN ('needs_classification', 'classifying')
 		WHERE p.id = ANY (ids)) ORDER BY f.id FOR NO KEY UPDATE;
+	-- Those whose number was classified since they were looked up go on by the same arrows, without a call.
+	PERFORM carillon.workflow_move(ARRAY[k.id], 'dialed', 'classified meanwhile'), carillon.workflow_move(ARRAY[k.id],
+		CASE k.classification_type WHEN 'human' THEN 'other_human' ELSE 'ivr' END, k.classification_type, k.classification)
+	FROM (SELECT p.id, c.id AS classification, c.classification_type FROM carillon.pending_calls p JOIN carillon.call_classifications c
+		ON c.phone_e164 = p.phone_e164 AND c.tenant_id = p.tenant_id AND c.is_active AND c.classification_expires_at > now()
+		WHERE p.id = ANY (ids) AND p.follow_up_id IS NULL ORDER BY p.id) k;
+	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (ids) AND p.workflow_state = 'needs_classification');
 	WITH wanted AS MATERIALIZED (
 		SELECT DISTINCT ON (p.tenant_id, p.phone_e164) p.id, p.tenant_id, p.phone_e164, p.lead_id, n.id AS lane_id, a.id AS account_id
 		FROM carillon.pending_calls p JOIN carillon.lanes n ON n.tenant_id = p.tenant_id AND n.name = 'workflow'

@@ -357,6 +357,18 @@ SELECT is(fx.dial(:'p'), 'dial', 'then it is called: the second call');
 SELECT is(fx.dial(:'q'), 'held live', 'one after the other');
 SELECT is(fx.at(:'r'), 'ready_to_call: waited', 'the end of the classification call is nothing to those that know');
 
+-- While a classification call waits in the queue, somebody knows better.
+SELECT fx.phone() AS phone \gset
+SELECT fx.pending(:'phone') AS p \gset
+SELECT fx.run();
+SELECT fx.follow_up_of(:'p') AS f \gset
+SELECT fx.known(:'phone', 'human');
+SELECT is(fx.state(:f), 'cancelled because of workflow', 'the call is not made');
+SELECT is(fx.run(), 0::bigint, 'nor another');
+SELECT is(fx.at(:'p'), 'classification_pending: human', 'it goes on with what is known');
+SELECT results_eq(format('SELECT to_state, reason FROM transitions WHERE entity_id = %L ORDER BY id DESC LIMIT 2', :'p'),
+	$$VALUES ('classification_pending', 'human'), ('classifying', 'classified meanwhile')$$, 'by the arrows that there are');
+
 -- A person answers: the conversation is the task call.
 SELECT fx.phone() AS phone \gset
 SELECT fx.classifying(:'phone') AS p \gset

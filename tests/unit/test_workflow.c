@@ -138,12 +138,31 @@ static void the_diagram_shows_each_edge_once(void **state)
 	free(text);
 }
 
+static void the_manual_has_the_diagram(void **state)
+{
+	static char manual[1 << 18];
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	FILE *in = fopen(CARILLON_SOURCE_DIR "/README.md", "r");
+
+	(void)state;
+	workflow_print_mermaid(out);
+	fclose(out);
+	assert_non_null(in);
+	manual[fread(manual, 1, sizeof(manual) - 1, in)] = '\0';
+	fclose(in);
+	assert_non_null(strstr(manual, text));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_arrows_are_the_guides),
 		cmocka_unit_test(an_event_leads_to_one_state),
 		cmocka_unit_test(the_diagram_shows_each_edge_once),
+		cmocka_unit_test(the_manual_has_the_diagram),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
