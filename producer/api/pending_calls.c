@@ -46,11 +46,11 @@ static const struct endpoint endpoints[] = {
 	 API_CLASSIFICATION_EXPIRE,
 	 0,
 	 {{PARAM_PATH, "phone"}}},
-	{"GET", "/api/scheduler/dashboard", API_SCHEDULER_DASHBOARD, 0, {{PARAM_NONE, NULL}}},
 };
 
 /* Of all tenants. */
 static const struct endpoint runs[] = {
+	{"GET", "/api/scheduler/dashboard", API_SCHEDULER_DASHBOARD, 0, {{PARAM_NONE, NULL}}},
 	{"GET", "/api/scheduler/init", API_SCHEDULER_INIT, 0, {{PARAM_NONE, NULL}}},
 	{"POST", "/api/scheduler/init", API_SCHEDULER_INIT, 0, {{PARAM_NONE, NULL}}},
 	{"POST", "/functions/v1/scheduler", API_SCHEDULER_RUN, 0, {{PARAM_NONE, NULL}}},

@@ -102,11 +102,11 @@ SELECT is((SELECT raw_payload -> 'variables' FROM leads WHERE phone_e164 = :'one
 
 EXECUTE upload_rejected(:'campaign', :'real_upload', NULL) \gset file_
 SELECT is(string_to_array(:'file_body', E'\r\n'), ARRAY['"Rejected row","Rejected because","h"',
-	'"3","phone: a spreadsheet has shortened this number; format its column as text and save again","3"', '"4","phone: missing","4"', '"5","a fault","5"',
-	'"6","first_name: at most 200 characters; time_zone: the name of a time zone, such as America/New_York","6"',
-	'"9",": a value in a column that the header does not name","9"',
-	'"10","colour: no such field of a contact; phone: no number that can be called, such as +12125550101; variables: an object","=10"',
-	'"11","last_name: not UTF-8; save the file as CSV UTF-8","11"', ''], 'each row behind its reasons');
+	'3,phone: a spreadsheet has shortened this number; format its column as text and save again,"3"', '4,phone: missing,"4"', '5,a fault,"5"',
+	'6,"first_name: at most 200 characters; time_zone: the name of a time zone, such as America/New_York","6"',
+	'9,: a value in a column that the header does not name,"9"',
+	'10,"colour: no such field of a contact; phone: no number that can be called, such as +12125550101; variables: an object","=10"',
+	'11,last_name: not UTF-8; save the file as CSV UTF-8,"11"', ''], 'each row behind its reasons');
 EXECUTE upload_rejected(:'campaign', '999999', NULL) \gset file_
 SELECT is(:file_status, 404, 'of no upload');
 SELECT is(csv_cell('=1"'), '"''=1"""', 'no formula');
