@@ -75,16 +75,17 @@ CREATE TYPE history_range AS (from_at timestamptz, before timestamptz, before_jo
 CREATE FUNCTION history_next(k history_key) RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT (extract(epoch FROM (k).at) * 1000000)::bigint || coalesce('c' || replace((k).job_id::text, '-', ''), 's' || (k).follow_up_id)
 $$;
-CREATE FUNCTION history_range(from_at timestamptz, to_at timestamptz, after text) RETURNS history_range LANGUAGE sql STABLE AS $$
-	WITH place AS (
+CREATE FUNCTION history_range(from_at timestamptz, to_at timestamptz, after text) RETURNS history_range LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (WITH place AS (
 		SELECT 'epoch'::timestamptz + p[1]::bigint * interval '1 microsecond' AS at, p[2]::uuid AS job_id, p[3]::bigint AS follow_up_id
 		FROM regexp_match(after, '^([0-9]{1,16})(?:c([0-9a-f]{32})|s([0-9]{1,18}))$') p
 	)
 	SELECT CASE WHEN p.at < t.at
 		THEN ROW(t.from_at, p.at, coalesce(p.job_id, '00000000-0000-0000-0000-000000000000'), coalesce(p.follow_up_id, 9223372036854775807))::carillon.history_range
 		ELSE ROW(t.from_at, t.at, '00000000-0000-0000-0000-000000000000', 0)::carillon.history_range END
-	FROM (SELECT coalesce(from_at, '-infinity') AS from_at, coalesce(to_at, 'infinity') AS at) t LEFT JOIN place p ON true
-$$;
+	FROM (SELECT coalesce(from_at, '-infinity') AS from_at, coalesce(to_at, 'infinity') AS at) t LEFT JOIN place p ON true);
+END $$;
 
 -- The first entries of a range: in these lanes, of these words, of these leads (null: of all). Each lane is asked for a few, then
 -- those that can have a place on the page for all down to where the page is sure to end.
@@ -187,15 +188,16 @@ BEGIN
 END $$;
 
 -- Those of the keys whose leads fit, in their order.
-CREATE FUNCTION history_fitting(keys history_key[], s history_search) RETURNS history_key[] LANGUAGE sql STABLE AS $$
-	SELECT ARRAY(SELECT ROW(k.at, k.job_id, k.follow_up_id)::carillon.history_key
+CREATE FUNCTION history_fitting(keys history_key[], s history_search) RETURNS history_key[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT ARRAY(SELECT ROW(k.at, k.job_id, k.follow_up_id)::carillon.history_key
 		FROM unnest(keys) WITH ORDINALITY k (at, job_id, follow_up_id, n)
 		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.lead_id FROM carillon.calls c WHERE c.job_id = k.job_id),
 			(SELECT f.lead_id FROM carillon.follow_ups f WHERE f.id = k.follow_up_id)) AS id OFFSET 0) l
 		WHERE (SELECT coalesce(o.first_name, '') || ' ' || coalesce(o.last_name, '') ILIKE s.name OR o.phone_e164 LIKE s.digits
 			FROM carillon.leads o WHERE o.id = l.id)
-		ORDER BY k.n)
-$$;
+		ORDER BY k.n));
+END $$;
 
 -- A page of the history: up to `most` entries. A search looks through the youngest ones first, as far as the first few of them promise
 -- a full page, and else for the leads that fit. What fits many leads, but few of the youngest entries, is looked for among those for
@@ -324,8 +326,9 @@ EXCEPTION WHEN data_exception THEN
 END $$;
 
 CREATE FUNCTION history_problems(campaign text, word text, from_text text, to_text text, q text, the_lead text, page text, after text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-	SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM (VALUES
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM (VALUES
 		(campaign IS NOT NULL AND carillon.query_id(campaign) IS NULL, 'campaign', 'a number'),
 		(word IS NOT NULL AND carillon.history_words(word) IS NULL, 'status',
 			'scheduled, calling, in_progress, completed, failed or cancelled; or dialing, ringing, unknown, undetermined, rejected or not_dialed'),
@@ -335,20 +338,25 @@ LANGUAGE sql STABLE AS $$
 		(the_lead IS NOT NULL AND carillon.query_id(the_lead) IS NULL, 'lead_id', 'a number'),
 		(page IS NOT NULL AND carillon.query_limit(page) IS NULL, 'limit', 'a number from 1 to 1000'),
 		(after !~ '^[0-9]{1,16}(c[0-9a-f]{32}|s[0-9]{1,18})$', 'after', 'what an answer gave as next')) v (is_bad, field, detail)
-	WHERE is_bad
-$$;
+	WHERE is_bad);
+END $$;
 
 -- The page that such a request, without problems, asks for.
 CREATE FUNCTION history_asked(campaign text, word text, from_text text, to_text text, q text, the_lead text, most integer, after text,
-	OUT keys history_key[], OUT read_to history_key) LANGUAGE sql STABLE AS $$
-	SELECT p.keys, p.read_to FROM (
-		SELECT array_agg(n.id) AS lanes, array_agg(DISTINCT n.tenant_id) AS tenants
-		FROM carillon.lanes n
-		WHERE campaign IS NULL OR n.id = (SELECT k.lane_id FROM carillon.campaigns k WHERE k.id = carillon.query_id(campaign))) visible
-	CROSS JOIN LATERAL carillon.history_page(coalesce(visible.lanes, '{}'), coalesce(visible.tenants, '{}'), word,
+	OUT keys history_key[], OUT read_to history_key) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	lanes bigint[];
+	tenants text[];
+	page record;
+BEGIN
+	SELECT array_agg(n.id), array_agg(DISTINCT n.tenant_id) INTO lanes, tenants FROM carillon.lanes n
+	WHERE campaign IS NULL OR n.id = (SELECT k.lane_id FROM carillon.campaigns k WHERE k.id = carillon.query_id(campaign));
+	SELECT * INTO page FROM carillon.history_page(coalesce(lanes, '{}'), coalesce(tenants, '{}'), word,
 		carillon.history_range(carillon.history_time(from_text, false), carillon.history_time(to_text, true), after), btrim(q),
-		CASE WHEN the_lead IS NOT NULL THEN ARRAY[carillon.query_id(the_lead)] END, most) p
-$$;
+		CASE WHEN the_lead IS NOT NULL THEN ARRAY[carillon.query_id(the_lead)] END, most) p;
+	keys := page.keys;
+	read_to := page.read_to;
+END $$;
 
 -- ---- What an operator decides -----------------------------------------------------------------------------------------
 
