@@ -114,7 +114,9 @@ static bool begin_part(struct multipart *m, struct buf *error)
 		*next = '\0';
 		if (strncasecmp(line, disposition, strlen(disposition)) == 0 &&
 		    (find_parameter(line, "filename", &value, &n) ||
-		     find_parameter(line, "filename*", &value, &n)))
+		     find_parameter(line, "filename*", &value, &n) ||
+		     (find_parameter(line, "name", &value, &n) && n == 4 &&
+		      memcmp(value, "file", 4) == 0)))
 			m->is_file = true;
 		next += ends;
 	}

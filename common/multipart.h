@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one file of a multipart/form-data body (RFC 7578), read piece by piece: a browser's form with
- * a file input, or curl -F. Other parts of the form are passed over. Memory is constant.
+ * a file input, or curl -F. A part is a file if it has a file's name, or is named "file". Other
+ * parts of the form are passed over. Memory is constant.
  */
 #ifndef CARILLON_MULTIPART_H
 #define CARILLON_MULTIPART_H

@@ -55,6 +55,8 @@ static void the_file_of_a_form(void **state)
 	check("preamble\r\n--a b \t\r\n" TEXT_PART "x\r\n--a b\r\n" FILE_PART
 	      "1\r\n--a b\r\n" TEXT_PART "y\r\n--a b--\r\n",
 	      "1", NULL);
+	check("--a b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n1\r\n--a b--", "1",
+	      NULL);
 	/* Beginnings of a delimiter are content. */
 	check("--a b\r\n" FILE_PART "\r\r\n-\r\n--\r\n--a\r\n--a \r\r\n--a b--",
 	      "\r\r\n-\r\n--\r\n--a\r\n--a \r", NULL);
