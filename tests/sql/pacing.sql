@@ -20,7 +20,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing.sql
 \ir lib/prepare.psql
-SELECT plan(41);
+SELECT plan(42);
 
 -- Status and body of a statement; what a path names of the body, or what is wrong.
 CREATE FUNCTION fx.ask(statement text, path text DEFAULT '$') RETURNS text LANGUAGE plpgsql AS $$
@@ -42,6 +42,7 @@ SELECT is(fx.ask('lane(''0'')'), '404 no such lane', 'one that is not there is n
 SELECT is(fx.ask('lanes(''fx'', NULL, NULL, NULL)', '$.lanes[*].name'), '200 ["follow_ups", "redial", "workflow", "hall"]', 'a tenant''s own');
 SELECT is(fx.ask('lanes(''fx'', ''true'', NULL, NULL)', '$.lanes[*].campaign ? (@ != null)'), format('200 [%s]', :campaign), 'those of campaigns if they are wanted');
 SELECT is(fx.ask('lanes(''fx'', ''true'', ''2'', NULL)', '$.lanes.size()'), '200 [2]', 'a page at a time');
+SELECT is(fx.ask('lanes(''nobody'', NULL, NULL, NULL)'), '404 no such tenant', 'of a tenant that there is');
 SELECT is(fx.ask('lanes(NULL, ''maybe'', ''0'', ''x'')'), '422 campaigns limit after', 'all that is wrong with a request');
 
 CREATE FUNCTION fx.change(the_lane bigint, given text, path text DEFAULT '$') RETURNS text LANGUAGE sql AS $$
@@ -80,7 +81,7 @@ SELECT is((SELECT rescheduling FROM campaigns WHERE id = :campaign), true, 'and 
 SELECT is(fx.ask(format('holiday_put(''fx'', ''%s'', ''{}'')', :'day'), '$.name'), '200 [""]', 'by its path too, again and again');
 SELECT is(fx.ask('holidays(''fx'', NULL, NULL)', '$.holidays[*].day'), format('200 ["%s"]', :'day'), 'it is shown');
 SELECT is(fx.ask('holidays(''fx'', ''2999-01-01'', ''2999-12-31'')', '$.holidays.size()'), '200 [0]', 'within the days that are asked for');
-SELECT is(fx.ask('holidays(''nobody'', NULL, NULL)'), '404 no such tenant', 'of a tenant that there is');
+SELECT is(fx.ask('holidays(''nobody'', NULL, NULL)'), '404 no such tenant', 'its own');
 SELECT is(fx.ask('holidays(NULL, ''2026-02-30'', ''soon'')'), '422 from to', 'days are of the calendar');
 SELECT is(fx.ask('holiday_put(''fx'', NULL, ''{"day": "2027-02-29", "name": 7, "colour": 1}'')'), '422 day name colour', 'so is a holiday');
 SELECT is(fx.ask('holiday_put(''fx'', ''2027-02-28'', ''{"day": "2027-03-01"}'')'), '422 day', 'the day is that of the path');

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from lib.stack import SECRETS
 
 HOOKS = Path(__file__).with_name("lib") / "openapi_hooks.py"
@@ -52,6 +53,7 @@ def fill(stack):
     stack.insert("redial_queue", lead_id="123456", phone_number="+15551234567", status="paused", attempts=1, lead_ref=leads[4]["id"])
 
 
+@pytest.mark.timeout(450)
 def test_every_operation_is_as_described(stack, tmp_path):
     stack.start("producer", SCHEDULE="external")
     fill(stack)
@@ -62,7 +64,7 @@ def test_every_operation_is_as_described(stack, tmp_path):
             [Path(sys.executable).with_name("schemathesis"), "run", f"{stack.producer.url}/openapi.json",
              "--seed", str(SEED), "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing",
              "--generation-database", "none", "--workers", "1", "--no-color", "--continue-on-failure", "--warnings", "off"],
-            stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path, timeout=170, check=False)
+            stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path, timeout=400, check=False)
     said = log.read_text()
     operations = re.search(r"Selected: (\d+)/(\d+)", said)
     assert ended.returncode == 0, said[-12000:]

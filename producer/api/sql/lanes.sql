@@ -6,6 +6,8 @@ WITH bad AS MATERIALIZED (
 		('limit', $3::text IS NOT NULL AND query_limit($3) IS NULL, 'a number from 1 to 1000'),
 		('after', $4::text IS NOT NULL AND query_id($4) IS NULL, 'what an answer gave as next')) v (field, is_bad, detail)
 	WHERE is_bad
+), missing AS MATERIALIZED (
+	SELECT WHERE NOT EXISTS (SELECT FROM bad) AND $1::text IS NOT NULL AND NOT EXISTS (SELECT FROM tenants WHERE id = $1)
 ), asked AS MATERIALIZED (
 	SELECT query_limit($3) AS most, coalesce(query_id($4), 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
 ), page AS MATERIALIZED (
@@ -17,8 +19,9 @@ WITH bad AS MATERIALIZED (
 ), shown AS MATERIALIZED (
 	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
+SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 WHEN EXISTS (SELECT FROM missing) THEN 404 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
 	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
+	WHEN EXISTS (SELECT FROM missing) THEN problem(404, 'no such tenant')
 	ELSE jsonb_build_object('lanes', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
 		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
 			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
