@@ -84,9 +84,10 @@ END $$;
 SELECT is(fx.hours(:pace, 24, 'max_concurrent = 0'), 'of 250 later 0', 'without limits all at once');
 SELECT is(fx.hours(:pace, 24, 'rate_per_second = 100 / 3600.0'), 'rate 100 of 250 later 0', 'a rate spreads them over hours');
 -- The first hour has what is left of it.
-SELECT is((SELECT array_agg((h ->> 'calls')::integer) FROM jsonb_path_query(plan(24, :pace), '$.lanes[0].hours[1 to last]') h),
-	(SELECT array_agg((n - before)::integer ORDER BY k) FROM (SELECT k, least(floor(100 * (part + k) + 1e-6), 250) AS n, least(floor(100 * (part + k - 1) + 1e-6), 250) AS before
-		FROM (SELECT 1 - extract(epoch FROM now() - date_trunc('hour', now())) / 3600 AS part) p, generate_series(1, 3) k) s WHERE n > before),
+SELECT is((SELECT array_agg((h ->> 'calls')::integer) FROM jsonb_path_query(plan(24, :pace), '$.lanes[0].hours[*]') h),
+	(SELECT array_agg((n - before)::integer ORDER BY k) FROM (SELECT k, least(floor(100 * (part + k) + 1e-6), 250) AS n,
+			CASE WHEN k = 0 THEN 0 ELSE least(floor(100 * (part + k - 1) + 1e-6), 250) END AS before
+		FROM (SELECT 1 - extract(epoch FROM now() - date_trunc('hour', now())) / 3600 AS part) p, generate_series(0, 3) k) s WHERE n > before),
 	'each as many as it has room for');
 SELECT is(fx.hours(:pace, 1, 'rate_per_second = NULL, max_concurrent = 1'), 'concurrency 60 of 250 later 190',
 	'a slot is a call a minute while nothing is known of calls');
