@@ -141,7 +141,7 @@ RETURNS TABLE (lane_id bigint, sets integer, hours integer, came bigint[], open 
 		FROM free f JOIN lead_hours h ON (h.zones, h.w_start, h.w_end) = (f.zones, f.w_start, f.w_end) GROUP BY f.lane_id, h.id
 	), quarter AS MATERIALIZED (
 		SELECT greatest(q, since) AS at, extract(epoch FROM least(q + interval '15 minutes', until) - greatest(q, since)) / 3600 AS part, floor(extract(epoch FROM q - date_trunc('hour', since, 'UTC')) / 3600)::integer AS hour
-		FROM generate_series(date_bin('15 minutes', since, '2000-01-01Z'), until - interval '1 second', interval '15 minutes') q
+		FROM generate_series(date_bin('15 minutes', since, '2000-01-01Z'), until - interval '1 microsecond', interval '15 minutes') q
 	), lane_open AS MATERIALIZED (
 		SELECT l.lane_id, q.at, q.hour, q.part FROM (SELECT DISTINCT s.lane_id FROM lane_set s) l CROSS JOIN quarter q
 		CROSS JOIN LATERAL (SELECT FROM carillon.lane_gates(q.at) g WHERE g.lane_id = l.lane_id AND NOT g."day" AND NOT g.holiday AND NOT g."window" OFFSET 0) g
