@@ -4,17 +4,40 @@
 -- number itself (a call, a suppression), which makes it a group of its own.
 
 CREATE TYPE plan_group AS (
-	follow_up_id bigint,             -- one that stands for all of them
+	follow_up_id bigint,             -- one that stands for all of them; a redial record's id, negative, before that has one
 	lane_id bigint, n bigint,
 	at timestamptz,                  -- looked at then
 	gate text, opens_at timestamptz, -- what held it then, and when that ends, if this is known
 	zones text[], w_start time, w_end time   -- the hours of its leads, where they bind
 );
 
+-- Redial records whose time comes by `until`, and that get their follow-up only then.
+CREATE FUNCTION plan_redials(until timestamptz) RETURNS TABLE (id bigint, tenant_id text, lane_id bigint, lead_id bigint, at timestamptz)
+LANGUAGE sql STABLE AS $$
+	SELECT -r.id, r.tenant_id, n.id, r.lead_ref, r.next_redial_timestamp
+	FROM carillon.redial_queue r JOIN carillon.lanes n ON n.tenant_id = r.tenant_id AND n.name = 'redial'
+	WHERE r.status IN ('pending', 'rescheduled') AND r.seeded_for IS DISTINCT FROM r.next_redial_timestamp
+	AND r.next_redial_timestamp <= until AND r.lead_ref IS NOT NULL
+	AND carillon.redial_is_ready(r.status, r.attempts, least(r.next_redial_timestamp, now()), (carillon.redial_setting() ->> 'max_attempts')::integer)
+	AND (SELECT true FROM carillon.follow_ups f WHERE f.source = 'redial' AND f.source_id = r.id::text
+		AND f.status IN ('pending', 'queued', 'dialing') LIMIT 1) IS NULL
+$$;
+
+-- The follow-up of a group's id; of a redial record, the one that it will get.
+CREATE FUNCTION plan_follow_up(the_id bigint) RETURNS SETOF follow_ups LANGUAGE sql STABLE AS $$
+	SELECT f FROM carillon.follow_ups f WHERE f.id = the_id
+	UNION ALL
+	SELECT jsonb_populate_record(NULL::carillon.follow_ups, jsonb_build_object('id', the_id, 'tenant_id', r.tenant_id, 'lead_id', r.lead_ref,
+		'lane_id', n.id, 'kind', 'redial', 'source', 'redial', 'source_id', r.id, 'status', 'pending', 'attempts', 0, 'due_at', r.next_redial_timestamp))
+	FROM carillon.redial_queue r JOIN carillon.lanes n ON n.tenant_id = r.tenant_id AND n.name = 'redial' WHERE r.id = -the_id
+$$;
+
 -- The groups that wait in these lanes, and when each is looked at next. A held one's own look is only the claim's next try. Of more
 -- numbers that something is known of than can be looked at, each stands for `every` of them.
-CREATE FUNCTION plan_waiting(lanes bigint[], most bigint) RETURNS TABLE (waits plan_group, every bigint) LANGUAGE sql STABLE AS $$
-	WITH waiting AS MATERIALIZED (
+CREATE FUNCTION plan_waiting(lanes bigint[], until timestamptz, most bigint) RETURNS TABLE (waits plan_group, every bigint) LANGUAGE sql STABLE AS $$
+	WITH redial AS MATERIALIZED (
+		SELECT * FROM carillon.plan_redials(plan_waiting.until)
+	), waiting AS MATERIALIZED (
 		SELECT f.id, f.lane_id, f.account_id, t.at, l.zones, coalesce(l.time_zone, '') <> '' AS has_zone, coalesce(l.phone, '') = '' AS no_phone,
 			coalesce(carillon.number_is_dialable(l.phone_e164), false) AS dialable, l.stage IN ('closed', 'lost') AS is_closed, l.paused,
 			(SELECT true FROM carillon.suppressions s WHERE s.phone = l.phone_e164 AND s.tenant_id = f.tenant_id LIMIT 1) IS TRUE
@@ -23,16 +46,17 @@ CREATE FUNCTION plan_waiting(lanes bigint[], most bigint) RETURNS TABLE (waits p
 		FROM unnest(plan_waiting.lanes) lane_id
 		CROSS JOIN LATERAL (SELECT n.cap_24h IS NOT NULL OR n.cap_7d IS NOT NULL OR EXISTS (SELECT FROM carillon.campaigns k WHERE k.lane_id = n.id) AS counts_calls
 			FROM carillon.lanes n WHERE n.id = lane_id OFFSET 0) p
-		JOIN carillon.follow_ups f ON f.lane_id = lane_id.lane_id AND f.next_look_at IS NOT NULL
+		CROSS JOIN LATERAL (SELECT q.id, q.lane_id, q.account_id, q.tenant_id, q.lead_id, CASE WHEN q.gate IS NULL THEN q.next_look_at ELSE q.due_at END AS at
+			FROM carillon.follow_ups q WHERE q.lane_id = lane_id.lane_id AND q.next_look_at IS NOT NULL
+			UNION ALL SELECT r.id, r.lane_id, NULL, r.tenant_id, r.lead_id, r.at FROM redial r WHERE r.lane_id = lane_id.lane_id) f
 		JOIN carillon.leads l ON l.id = f.lead_id
-		CROSS JOIN LATERAL (SELECT CASE WHEN w.at > now() THEN date_trunc('minute', w.at + interval '59.999999 seconds') ELSE now() END AS at
-			FROM (SELECT CASE WHEN f.gate IS NULL THEN f.next_look_at ELSE f.due_at END AS at) w) t
+		CROSS JOIN LATERAL (SELECT CASE WHEN f.at > now() THEN date_trunc('minute', f.at + interval '59.999999 seconds') ELSE now() END AS at) t
 	), share AS MATERIALIZED (
 		SELECT greatest(ceil(count(*) FILTER (WHERE is_known) / most::numeric), 1)::bigint AS every FROM waiting
 	)
 	SELECT (min(w.id), w.lane_id, count(*) * CASE WHEN w.is_known THEN s.every ELSE 1 END, w.at, NULL, NULL, NULL, NULL, NULL)::carillon.plan_group, s.every
 	FROM waiting w CROSS JOIN share s
-	WHERE NOT w.is_known OR w.id % s.every = 0
+	WHERE NOT w.is_known OR abs(w.id) % s.every = 0
 	GROUP BY w.lane_id, w.account_id, w.at, w.zones, w.has_zone, w.no_phone, w.dialable, w.is_closed, w.paused, w.is_known, CASE WHEN w.is_known THEN w.id END, s.every
 $$;
 
@@ -46,7 +70,7 @@ CREATE FUNCTION plan_look(given plan_group[]) RETURNS SETOF plan_group LANGUAGE 
 	), checked AS MATERIALIZED (
 		SELECT a.follow_up_id, a.lane_id, a.n, a.at, g.hold, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END AS zones, g.lead_start,
 			g.lead_end, g.opens_from, g.breaker_until, g.phone, g.tenant_id, (v.c).cap_24h, (v.c).cap_7d
-		FROM asked a JOIN verdict v USING (lane_id, at) JOIN carillon.follow_ups f ON f.id = a.follow_up_id
+		FROM asked a JOIN verdict v USING (lane_id, at) CROSS JOIN LATERAL carillon.plan_follow_up(a.follow_up_id) f
 		CROSS JOIN LATERAL (SELECT * FROM carillon.lead_gates(f, v.c, a.at) OFFSET 0) g
 	), opening AS MATERIALIZED (
 		SELECT d.*, carillon.next_opening(d.opens_from, d.lane_id, d.zones, d.lead_start, d.lead_end) AS opens_at
@@ -117,7 +141,7 @@ RETURNS TABLE (lane_id bigint, sets integer, hours integer, came bigint[], open 
 		FROM free f JOIN lead_hours h ON (h.zones, h.w_start, h.w_end) = (f.zones, f.w_start, f.w_end) GROUP BY f.lane_id, h.id
 	), quarter AS MATERIALIZED (
 		SELECT greatest(q, since) AS at, extract(epoch FROM least(q + interval '15 minutes', until) - greatest(q, since)) / 3600 AS part, floor(extract(epoch FROM q - date_trunc('hour', since, 'UTC')) / 3600)::integer AS hour
-		FROM generate_series(date_bin('15 minutes', since, '2000-01-01Z'), until - interval '1 second', interval '15 minutes') q
+		FROM generate_series(date_bin('15 minutes', since, '2000-01-01Z'), until - interval '1 microsecond', interval '15 minutes') q
 	), lane_open AS MATERIALIZED (
 		SELECT l.lane_id, q.at, q.hour, q.part FROM (SELECT DISTINCT s.lane_id FROM lane_set s) l CROSS JOIN quarter q
 		CROSS JOIN LATERAL (SELECT FROM carillon.lane_gates(q.at) g WHERE g.lane_id = l.lane_id AND NOT g."day" AND NOT g.holiday AND NOT g."window" OFFSET 0) g
@@ -134,7 +158,7 @@ RETURNS TABLE (lane_id bigint, sets integer, hours integer, came bigint[], open 
 		SELECT max(hour) AS hour FROM quarter
 	)
 	SELECT s.lane_id, max(s.no), (SELECT hour + 1 FROM last), array_agg(coalesce(c.n, 0) ORDER BY s.no, h),
-		array_agg(greatest(coalesce(b.part, 0), CASE WHEN c.n > 0 THEN 0.25 ELSE 0 END)::double precision ORDER BY s.no, h)
+		array_agg(coalesce(b.part, CASE WHEN c.n > 0 THEN 0.25 ELSE 0 END)::double precision ORDER BY s.no, h)   -- open between two quarters
 	FROM lane_set s CROSS JOIN generate_series(0, (SELECT hour FROM last)) h
 	LEFT JOIN come c ON c.lane_id = s.lane_id AND c.no = s.no AND c.hour = h
 	LEFT JOIN both_open b ON b.lane_id = s.lane_id AND b.no = s.no AND b.hour = h
@@ -153,7 +177,7 @@ DECLARE
 	i integer;
 BEGIN
 	FOR h IN 1..hours LOOP
-		room := room - floor(room);
+		room := CASE WHEN room > 0 THEN room - floor(room) ELSE 0 END;
 		most := 0;
 		FOR s IN 1..sets LOOP
 			i := (s - 1) * hours + h;
@@ -166,7 +190,7 @@ BEGIN
 		FOR s IN 1..sets LOOP
 			i := (s - 1) * hours + h;
 			CONTINUE WHEN left_over[s] = 0 OR open[i] = 0;
-			made := CASE WHEN per_hour IS NULL THEN left_over[s] ELSE least(left_over[s], floor(room), ceil(per_hour * open[i])) END;
+			made := CASE WHEN per_hour IS NULL THEN left_over[s] ELSE least(left_over[s], floor(room + 1e-6), ceil(per_hour * open[i])) END;
 			left_over[s] := left_over[s] - made;
 			dials[h] := dials[h] + made;
 			room := room - CASE WHEN per_hour IS NULL THEN 0 ELSE made END;
@@ -181,14 +205,15 @@ DECLARE
 	until timestamptz := now() + the_hours * interval '1 hour';
 	begin_at timestamptz := date_trunc('hour', now(), 'UTC');
 	all_lanes bigint[] := ARRAY(SELECT n.id FROM carillon.lanes n WHERE (the_lane IS NULL OR n.id = the_lane)
-		AND EXISTS (SELECT FROM carillon.follow_ups f WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL) ORDER BY n.id);
+		AND (EXISTS (SELECT FROM carillon.follow_ups f WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL)
+			OR n.name = 'redial' AND n.id IN (SELECT r.lane_id FROM carillon.plan_redials(until) r)) ORDER BY n.id);
 	lanes bigint[] := all_lanes[1:most_lanes];
 	waiting carillon.plan_group[];
 	times carillon.plan_time[];
 	every bigint;
 	planned jsonb;
 BEGIN
-	SELECT array_agg(w.waits), max(w.every) INTO waiting, every FROM carillon.plan_waiting(lanes, most_known) w;
+	SELECT array_agg(w.waits), max(w.every) INTO waiting, every FROM carillon.plan_waiting(lanes, until, most_known) w;
 	times := ARRAY(SELECT (t.lane_id, t.n, t.due, t.gate, t.opens_at, t.dialed_at, t.zones, t.w_start, t.w_end)::carillon.plan_time
 		FROM carillon.plan_times(coalesce(waiting, '{}'), until) t);
 	WITH run AS MATERIALIZED (
@@ -217,7 +242,7 @@ BEGIN
 		'lanes_left_out', greatest(cardinality(all_lanes) - most_lanes, 0), 'looked_at_one_in', coalesce(every, 1),
 		'waiting', coalesce((SELECT sum((l ->> 'waiting')::bigint) FROM jsonb_array_elements(planned) l), 0),
 		'planned', coalesce((SELECT sum((l ->> 'planned')::bigint) FROM jsonb_array_elements(planned) l), 0),
-		'assumptions', jsonb_build_array('what waits now is planned: not the calls that follow from these, nor contacts that have no scheduled call yet',
+		'assumptions', jsonb_build_array('what waits now is planned, and redial records whose time comes: not the calls that follow from these, nor contacts that have no scheduled call yet',
 			'nobody stops, starts or changes anything', 'each call fills its slot for mean_call_seconds, and no dial fails before it begins',
 			'lanes of one account are planned as if each had it to itself', 'a pass of the scheduler each second',
 			'what does not fit into an hour goes to the next that is open to it, those that came first before others'));

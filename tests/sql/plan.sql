@@ -4,7 +4,7 @@ BEGIN;
 \ir lib/fixture.psql
 \set file producer/api/sql/plan.sql
 \ir lib/prepare.psql
-SELECT plan(25);
+SELECT plan(26);
 
 UPDATE settings SET value = '{"start": "08:00", "end": "21:00"}' WHERE key = 'lead_window';
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, attempts integer DEFAULT 3) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -72,6 +72,7 @@ SELECT is(sum((body ->> 'waiting')::bigint), (SELECT count(*) FROM one)::numeric
 
 -- ---- Pace -----------------------------------------------------------------------------------------------------------------
 
+DELETE FROM holidays;
 SELECT fx.lane('pace') AS pace \gset
 SELECT count(fx.due(:pace, 250)) \gset
 CREATE FUNCTION fx.hours(the_lane bigint, hours integer, change text) RETURNS text LANGUAGE plpgsql AS $$
@@ -83,9 +84,10 @@ END $$;
 SELECT is(fx.hours(:pace, 24, 'max_concurrent = 0'), 'of 250 later 0', 'without limits all at once');
 SELECT is(fx.hours(:pace, 24, 'rate_per_second = 100 / 3600.0'), 'rate 100 of 250 later 0', 'a rate spreads them over hours');
 -- The first hour has what is left of it.
-SELECT is((SELECT array_agg((h ->> 'calls')::integer) FROM jsonb_path_query(plan(24, :pace), '$.lanes[0].hours[1 to last]') h),
-	(SELECT array_agg((n - before)::integer ORDER BY k) FROM (SELECT k, least(floor(100 * (part + k) + 1e-9), 250) AS n, least(floor(100 * (part + k - 1) + 1e-9), 250) AS before
-		FROM (SELECT 1 - extract(epoch FROM now() - date_trunc('hour', now())) / 3600 AS part) p, generate_series(1, 3) k) s WHERE n > before),
+SELECT is((SELECT array_agg((h ->> 'calls')::integer) FROM jsonb_path_query(plan(24, :pace), '$.lanes[0].hours[*]') h),
+	(SELECT array_agg((n - before)::integer ORDER BY k) FROM (SELECT k, least(floor(100 * (part + k) + 1e-6), 250) AS n,
+			CASE WHEN k = 0 THEN 0 ELSE least(floor(100 * (part + k - 1) + 1e-6), 250) END AS before
+		FROM (SELECT 1 - extract(epoch FROM now() - date_trunc('hour', now())) / 3600 AS part) p, generate_series(0, 3) k) s WHERE n > before),
 	'each as many as it has room for');
 SELECT is(fx.hours(:pace, 1, 'rate_per_second = NULL, max_concurrent = 1'), 'concurrency 60 of 250 later 190',
 	'a slot is a call a minute while nothing is known of calls');
@@ -95,9 +97,21 @@ SELECT is(fx.hours(:pace, 24, 'max_concurrent = 2'), 'concurrency 240 of 250 lat
 SELECT is(plan_run(2, 3, '{10,0,0,10,0,0}', '{1,0,1,1,1,1}', 6), '{6,6,6}', 'what does not fit goes on when it is open to it');
 SELECT is(plan_run(1, 4, '{2,0,0,0}', '{1,1,1,1}', 0.5), '{0,1,0,1}', 'less than one call an hour');
 
+-- ---- Redials that are to come ---------------------------------------------------------------------------------------------
+
+UPDATE lanes SET active = true, account_id = fx.account(), window_start = '11:00', window_end = '20:00', max_concurrent = 0 WHERE tenant_id = 'fx' AND name = 'redial' RETURNING id AS redial \gset
+CREATE TEMP TABLE record AS SELECT fx.lead() AS lead_id, v.*
+FROM (VALUES ('pending', 1, now() + interval '1 day'), ('rescheduled', 2, now() - interval '1 minute'), ('paused', 1, now()), ('max_attempts', 4, now()),
+	('pending', 1, now() + interval '9 days')) v (status, attempts, next_at);
+INSERT INTO redial_queue (tenant_id, lead_id, phone_number, lead_ref, attempts, next_redial_timestamp, status)
+SELECT 'fx', lead_id, l.phone, lead_id, attempts, next_at, status FROM record JOIN leads l ON l.id = lead_id;
+SELECT results_eq(format('SELECT (l ->> ''waiting'')::integer, h ->> ''at'' FROM jsonb_path_query(plan(72, %s), ''$.lanes[*]'') l, jsonb_array_elements(l -> ''hours'') h', :redial),
+	format('SELECT 2, iso_utc(greatest(date_trunc(''hour'', next_opening(t, %s, ''{}'', NULL, NULL)), now())) FROM (VALUES (now()), (date_trunc(''minute'', now() + interval ''1 day 59.999 seconds''))) v (t) ORDER BY t', :redial),
+	'those that are to be dialed, when their time has come and the queue''s hours are open');
+
 -- ---- Bounds and words -----------------------------------------------------------------------------------------------------
 
-SELECT is(plan(24, NULL, 2, 1000) ->> 'lanes_left_out', (SELECT count(*) - 2 FROM lanes n WHERE EXISTS (SELECT FROM follow_ups f WHERE f.lane_id = n.id AND next_look_at IS NOT NULL))::text,
+SELECT is(plan(24, NULL, 2, 1000) ->> 'lanes_left_out', (SELECT count(*) - 1 FROM lanes n WHERE EXISTS (SELECT FROM follow_ups f WHERE f.lane_id = n.id AND next_look_at IS NOT NULL))::text,
 	'of too many lanes some are left out, and counted');
 SELECT ok((plan(24, (SELECT id FROM lane WHERE name = 'daily'), 1, 5) ->> 'looked_at_one_in')::integer > 1, 'of too many known numbers a share is looked at, and said');
 

@@ -113,7 +113,7 @@ def test_the_stop_switch_binds_within_a_second(stack):
 
     begun = time.monotonic()
     assert scheduler(stack, "start").json() | {"tenants": None} == {
-        "changed": True, "stopped": False, "since": None, "reason": None, "tenants": None}
+        "changed": True, "stopped": False, "since": None, "reason": None, "tenants": None, "campaigns": [], "campaigns_stopped": 0, "lanes": []}
     # What the stop held is looked at now, not when it would have been.
     stack.wait_count(len(leads), "follow_ups", "status = 'completed'", timeout=40)
     assert time.monotonic() - begun < 25
