@@ -5,6 +5,8 @@
 -- Millions of rows change their status in place, and an index on what changes would cost every one of those updates an entry in
 -- each index of the table. So a call that ends is noted once in ended_calls; those that go on are in `live`; and the indexes of
 -- follow_ups are on what a dispatch does not touch.
+-- What that costs, in WAL without page images: 120 bytes for a follow-up that is made, none for its claim, its call and its result,
+-- 290 for a call's end; 1.3 kB for a lead that is made, for the search of names.
 
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
