@@ -54,20 +54,24 @@ class Workflow:
 
     def say(self, classification, **ids):
         """What a classifier tells of a call: by job_id, by the pending call's id, or by phone."""
+        self.stack.topics.produce("leads.stage.v1", self.word(classification, **ids), partition=0, key="classifier")
+
+    def word(self, classification, **ids):
         detail = {"classification": classification, "confidence": ids.pop("confidence", 0.95), "menu_path": ["2", "1"]}
-        self.stack.topics.produce("leads.stage.v1", self.schemas.encode("leads.stage.v1", {
+        return self.schemas.encode("leads.stage.v1", {
             "event_id": str(uuid.uuid4()), "tenant": "default", "entity": "pending_call", "to": classification, "reason": "classified",
-            "at": int(time.time() * 1000), "detail": json.dumps(detail)} | ids), partition=0, key=ids.get("phone", "+12125550199"))
+            "at": int(time.time() * 1000), "detail": json.dumps(detail)} | ids)
 
     def calls(self, provider, phone=None):
         return [call for call in self.stack.sim.calls(phone) if call["provider"] == provider]
 
     def classify_all(self, classification):
         """Speaks of each classification call once."""
-        for call in self.calls(CLASSIFIER):
-            if call["job_id"] not in self.said:
-                self.said.add(call["job_id"])
-                self.say(classification, job_id=call["job_id"])
+        new = {call["job_id"] for call in self.calls(CLASSIFIER)} - self.said
+        if new:
+            self.said |= new
+            words = [self.word(classification, job_id=job) for job in new]
+            self.stack.topics.produce("leads.stage.v1", *words, partition=0, key="classifier")
 
     @contextmanager
     def classifier(self, classification):
