@@ -94,6 +94,7 @@ BEGIN
 			' WHEN ''lead'' THEN EXISTS (SELECT FROM carillon.leads l WHERE l.id = carillon.query_id(entity_id))'
 			' WHEN ''redial'' THEN EXISTS (SELECT FROM carillon.redial_queue q WHERE q.id = carillon.query_id(entity_id))'
 			' WHEN ''campaign'' THEN EXISTS (SELECT FROM carillon.campaigns k WHERE k.id = carillon.query_id(entity_id))'
+			' WHEN ''pending_call'' THEN EXISTS (SELECT FROM carillon.pending_calls p WHERE p.id = carillon.query_uuid(entity_id))'
 			' WHEN ''call'' THEN EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = carillon.query_uuid(entity_id))'
 			' WHEN ''tenant'' THEN entity_id = carillon.bound_tenant() ELSE false END', own),
 		('pending_calls', 'SELECT, INSERT, UPDATE', own, 'true'),
