@@ -84,8 +84,8 @@ bool hang_up_send(struct hang_up *h, struct http_client *http, const struct adap
 	}
 	provider_request_init(&request);
 	if (ad->build_hang_up && ad->build_hang_up(a, provider_call_id, row, &request)) {
-		const char *headers[] = {request.authorization.data,
-					 "Content-Type: application/json", NULL};
+		const char *headers[] = {request.authorization.data, adapter_content_type(ad),
+					 NULL};
 		const struct http_request r = {
 			.method = "POST",
 			.url = request.url.data,

@@ -391,7 +391,7 @@ END $$;
 
 -- Providers that end a call when they are told to: those of common/tbl/hang_up.h.
 CREATE FUNCTION provider_hangs_up(provider text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-	SELECT provider IN ('vapi', 'bland')
+	SELECT provider IN ('vapi', 'bland', 'twilio')
 $$;
 
 -- Asked again while the wish waits it changes nothing; asked after it was carried out, it is carried out again.

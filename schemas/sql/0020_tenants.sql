@@ -146,7 +146,7 @@ CREATE FUNCTION account_members(the_provider text, part text) RETURNS text[] LAN
 	SELECT CASE part WHEN 'settings' THEN settings ELSE credentials END FROM (VALUES
 		('omni', '{base_url,url,agent_id,from_number_id}'::text[], '{api_key,webhook_token}'::text[]),
 		('vapi', '{base_url,assistant_id,phone_number_id,webhook_auth}', '{api_key,webhook_secret}'),
-		('twilio', '{account_sid,base_url,from_number,twiml_url}', '{auth_token}'),
+		('twilio', '{account_sid,base_url,from_number,twiml_url,machine_detection}', '{auth_token}'),
 		('bland', '{base_url,from_number,pathway_id,pathway_version,agent_id,persona_id,task}', '{api_key,webhook_secret}'),
 		('convoso', '{fields,time_zone}', '{webhook_secret}'),
 		('classifier', '{}', '{webhook_secret}'),
@@ -173,6 +173,7 @@ BEGIN
 		WHEN member LIKE '%url' AND word !~ '^https?://[^/ ]+' THEN 'an address, such as https://api.example.com'
 		WHEN member = 'time_zone' AND NOT carillon.zone_exists(word) THEN 'the name of a time zone, such as America/New_York'
 		WHEN member = 'webhook_auth' AND word NOT IN ('any', 'bearer', 'secret', 'hmac') THEN 'any, bearer, secret or hmac'
+		WHEN member = 'machine_detection' AND word NOT IN ('Enable', 'DetectMessageEnd', 'off') THEN 'Enable, DetectMessageEnd or off'
 		ELSE carillon.text_problem(word, 4096) END;
 END $$;
 

@@ -105,6 +105,23 @@ def test_the_request_and_the_way_round(stack):
         "application/x-www-form-urlencoded"}
 
 
+def test_a_call_is_ended_by_hand(stack):
+    """One that rings and one that was answered; what is told is a form."""
+    stack.start(**QUICK)
+    stack.sim.script([{"times": 1, "action": {"outcome": "HUMAN", "call_ms": 600_000}}, {"action": {"outcome": "HUMAN", "call_ms": 20_000}}])
+    for lead in (stack.lead(), stack.lead()):
+        stack.wait_count(1, "calls", f"status <> 'dialing' and lead_id = {lead['id']}")
+    stack.wait_count(1, "calls", "status = 'in_progress'")
+    for call in stack.rows("select job_id from calls"):
+        answer = stack.producer.http.post(f"/api/calls/{call['job_id']}/hangup", headers={"X-API-Key": SECRETS["ADMIN_API_KEY"]})
+        assert answer.status_code == 202, answer.text
+    stack.wait_count(2, "calls", "ended_at is not null and decided_at is not null")
+    assert sorted(call["outcome"] for call in stack.rows("select outcome from calls")) == ["CANCELLED", "HUMAN"]
+    ended = [request for request in requests(stack, "POST", f"{CALLS}/")]
+    assert [request["body"] for request in ended] == ["Status=completed"] * 2
+    assert {request["headers"]["content-type"] for request in ended} == {"application/x-www-form-urlencoded"}
+
+
 def test_codes_say_what_was_refused(stack):
     stack.start(**QUICK)
     leads = leads_of(stack, {
