@@ -94,7 +94,7 @@ static const struct endpoint handled[] = {
 	 "/api/campaigns/{id}/contacts",
 	 API_STMT_COUNT,
 	 0,
-	 {{PARAM_QUERY, "preview"}, {PARAM_RECORDS, NULL}}},
+	 {{PARAM_QUERY, AUTH_QUERY_TENANT}, {PARAM_QUERY, "preview"}, {PARAM_RECORDS, NULL}}},
 };
 
 struct described {
