@@ -340,6 +340,9 @@ BEGIN
 	PERFORM FROM carillon.follow_ups f WHERE f.id = NEW.follow_up_id FOR NO KEY UPDATE;
 	PERFORM set_config('carillon.actor', 'recorder', true);
 	PERFORM carillon.workflow_call_over(NEW, carillon.workflow_members(NEW.follow_up_id, '{classifying,calling}'));
+	-- One that failed because its call could not be proved stays so, but whoever decides about it should know.
+	UPDATE carillon.pending_calls p SET last_error = 'its call was found: ' || lower(NEW.outcome)
+	WHERE p.follow_up_id = NEW.follow_up_id AND p.workflow_state = 'failed' AND NEW.resolution IS NULL;
 	-- Others that waited for this number's end need not wait for their next look.
 	UPDATE carillon.follow_ups f SET next_look_at = greatest(f.due_at, now())
 	WHERE f.lead_id = NEW.lead_id AND f.status = 'pending' AND f.gate = 'live' AND f.next_look_at > now();

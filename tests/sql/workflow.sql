@@ -495,6 +495,12 @@ SELECT fx.result(fx.job(:'p'), 'unknown');
 SELECT fx.follow_up_of(:'p') AS f, fx.job(:'p') AS job \gset
 EXECUTE mark_undetermined(ARRAY[:'job']::uuid[]) \g /dev/null
 SELECT results_eq(format('SELECT workflow_state, failure_reason FROM pending_calls WHERE id = %L', :'p'), $$VALUES ('failed', 'undetermined')$$, 'without proof it fails, and is not dialed again');
+SAVEPOINT undecided;
+SELECT fx.result(:'job', 'accepted');
+SELECT is(fx.at(:'p'), 'failed: undetermined', 'found after all, it stays as it is');
+SELECT fx.ended(:'job', 'SALE', true);
+SELECT is(last_error, 'its call was found: sale', 'and says what became of its call') FROM pending_calls WHERE id = :'p';
+ROLLBACK TO undecided;
 SELECT status FROM resolve_call(:'job', 'redial', NULL) \g /dev/null
 SELECT is(fx.at(:'p'), 'checking_classification: an operator: nothing was dialed', 'until an operator proves it');
 SELECT is(fx.state(:f), 'cancelled because of workflow', 'by a call of its own');

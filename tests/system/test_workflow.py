@@ -115,6 +115,7 @@ def script(stack, task="SALE", classify="HUMAN", classify_ms=300):
 def test_a_known_number_has_its_task_call_at_once(stack, workflow):
     script(stack)
     workflow.start()
+    stack.wait_until(lambda: "carillon_workflow_transitions_total" in stack.producer.http.get("/metrics").text, 20, "changes are counted from now on")
     phone = stack.phone()
     workflow.known(phone, "ivr_then_human")
     call = workflow.pending(phone)
@@ -125,6 +126,8 @@ def test_a_known_number_has_its_task_call_at_once(stack, workflow):
     body = next(json.loads(r["body"]) for r in read if r["method"] == "POST" and phone in r["body"])
     assert body["assistantOverrides"]["variableValues"].items() >= {
         "pending_call_id": call, "exam_id": "TEST-001", "employee_name": "Test Patient", "classification_type": "ivr_then_human"}.items()
+    stack.wait_until(lambda: stack.producer.metric("carillon_workflow_transitions_total", state="completed") == 1, 20, "the change is counted")
+    assert stack.producer.metric("carillon_workflow_transitions_total", state="failed") == 0
     assert stack.count("leads", "auto_follow_up") == 0
     assert stack.row("select kind, outcome from carillon.call_sessions where pending_call_id = %s", call) == {"kind": "task", "outcome": "SALE"}
 
@@ -223,6 +226,8 @@ def test_nobody_can_say_who_answered(stack, workflow):
     for call, reason in ((unknown, "classification unknown"), (unsure, "low confidence"), (silent, "no classification")):
         workflow.wait(call, "classification_failed")
         assert stack.value("select last_error from carillon.pending_calls where id = %s", call) == reason
+    stack.wait_until(lambda: stack.producer.metric("carillon_workflow_calls", state="classification_failed") == 3, 20, "they are counted")
+    assert stack.producer.metric("carillon_workflow_oldest_age_seconds", state="classification_failed") > 0
     assert not workflow.calls(TASK)
     assert stack.count("call_classifications") == 0
 

@@ -75,6 +75,28 @@ static void test_named(void **state)
 	check(environment, CONFIG_KEY_FOLLOW_UP_ACCOUNT, "omni");
 }
 
+static void test_workflow(void **state)
+{
+	const char *const dialers[] = {BASE,
+				       "OMNI_API_KEY=k",
+				       "OMNI_AGENT_ID=7",
+				       "VAPI_API_KEY=k",
+				       "VAPI_ASSISTANT_ID=a",
+				       "VAPI_PHONE_NUMBER_ID=p",
+				       NULL};
+
+	(void)state;
+	/* Task calls need an evaluation of their success; nobody classifies who was not named. */
+	check(dialers, CONFIG_KEY_TASK_ACCOUNT, "vapi");
+	check(dialers, CONFIG_KEY_CLASSIFY_ACCOUNT, NULL);
+	check((const char *const[]){BASE, "TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=t",
+				    "TWILIO_NUMBER=+12125550100",
+				    "TWIML_URL_PRECLASSIFY=https://example.com/x", NULL},
+	      CONFIG_KEY_CLASSIFY_ACCOUNT, "twilio");
+	check((const char *const[]){BASE, "CLASSIFY_ACCOUNT=acme-twilio", NULL},
+	      CONFIG_KEY_CLASSIFY_ACCOUNT, "acme-twilio");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -82,6 +104,7 @@ int main(void)
 		cmocka_unit_test(test_the_only_one),
 		cmocka_unit_test(test_one_before_the_other),
 		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_workflow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
