@@ -418,7 +418,7 @@ DECLARE
 BEGIN
 	SELECT * INTO c FROM carillon.calls k WHERE k.job_id = the_job AND k.tenant_id = the_tenant;
 	SELECT * INTO pending FROM carillon.pending_calls p WHERE p.tenant_id = the_tenant
-		AND p.id = CASE WHEN the_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN the_id::uuid END;
+		AND p.id = carillon.query_uuid(the_id);
 	e164 := coalesce(c.phone, pending.phone_e164, carillon.normalize_phone(the_phone));
 	IF e164 IS NULL THEN
 		RETURN 'history';
@@ -770,10 +770,6 @@ EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
 END $$;
 
-CREATE FUNCTION uuid_of(given text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN given ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN given::uuid END
-$$;
-
 -- What is wrong with a member of a pending call; null: nothing.
 CREATE FUNCTION pending_call_problem(field text, given jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -822,8 +818,8 @@ DECLARE
 	p carillon.pending_calls;
 BEGIN
 	PERFORM set_config('carillon.actor', 'operator', true);
-	PERFORM FROM carillon.follow_ups f WHERE f.id = (SELECT o.follow_up_id FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given)) FOR NO KEY UPDATE;
-	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given) FOR NO KEY UPDATE;
+	PERFORM FROM carillon.follow_ups f WHERE f.id = (SELECT o.follow_up_id FROM carillon.pending_calls o WHERE o.id = carillon.query_uuid(given)) FOR NO KEY UPDATE;
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.query_uuid(given) FOR NO KEY UPDATE;
 	IF p.id IS NULL THEN
 		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
 	ELSIF carillon.workflow_move(ARRAY[p.id], 'given_up', 'cancelled') = 0 AND (p.workflow_state, p.failure_reason) IS DISTINCT FROM ('failed', 'cancelled') THEN
@@ -847,7 +843,7 @@ CREATE FUNCTION pending_call_retry(given text) RETURNS TABLE (status integer, bo
 DECLARE
 	p carillon.pending_calls;
 BEGIN
-	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given) FOR NO KEY UPDATE;
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.query_uuid(given) FOR NO KEY UPDATE;
 	IF p.id IS NULL THEN
 		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
 	ELSIF p.workflow_state = 'retry_pending' THEN
@@ -880,7 +876,7 @@ BEGIN
 		RETURN QUERY SELECT 422, carillon.problems('[{"field": "pending_call_id", "detail": "missing"}]');
 		RETURN;
 	END IF;
-	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.uuid_of(given ->> 'pending_call_id') FOR NO KEY UPDATE;
+	SELECT * INTO p FROM carillon.pending_calls o WHERE o.id = carillon.query_uuid(given ->> 'pending_call_id') FOR NO KEY UPDATE;
 	IF p.id IS NULL THEN
 		RETURN QUERY SELECT 404, carillon.problem(404, 'no such pending call');
 	ELSIF p.workflow_state IN ('classifying', 'calling', 'completed', 'failed', 'classification_failed') THEN

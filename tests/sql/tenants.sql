@@ -30,7 +30,7 @@ INSERT INTO outcome_rules (tenant_id, outcome, action) VALUES ('fx', 'MAYBE', 'r
 INSERT INTO transitions (entity, entity_id, to_state, actor, tenant_id) VALUES ('tenant', 'fx', 'stopped', 'operator', 'fx');
 INSERT INTO transitions (entity, entity_id, to_state, actor)
 SELECT v.*, 'x', 'recorder' FROM (VALUES ('lead', :'lead'), ('call', :'job'), ('campaign', :'campaign'),
-	('redial', (SELECT max(id)::text FROM redial_queue)), ('scheduler', 'all'), ('dead_letter', '1')) v;
+	('redial', (SELECT max(id)::text FROM redial_queue)), ('pending_call', :'pending_call'), ('scheduler', 'all'), ('dead_letter', '1')) v;
 
 -- ---- Who asks -------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 'carillon'::
 SELECT matches(fx.as_tenant('fx', format('SELECT %s FROM carillon.%I', reads, "table")), '^[1-9][0-9]*$', "table" || ': fx has rows') FROM may;
 SELECT is(fx.as_tenant('other', format('SELECT %s FROM carillon.%I', reads, "table")), coalesce(s.by_other, 0)::text, "table" || ': other sees none of them')
 FROM may LEFT JOIN seen s USING ("table") WHERE "table" NOT IN ('time_zones', 'phone_zones');
-SELECT is(fx.as_tenant('fx', 'SELECT FROM carillon.transitions'), '5', 'transitions: its own decisions, and what became of what is its own');
+SELECT is(fx.as_tenant('fx', 'SELECT FROM carillon.transitions'), '7', 'transitions: its own decisions, and what became of what is its own');
 SELECT is(fx.as_tenant('fx', 'SELECT credentials FROM carillon.accounts'), '42501 permission denied for table accounts', 'credentials are not read');
 
 -- ---- Change ---------------------------------------------------------------------------------------------------------

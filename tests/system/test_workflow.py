@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from lib.schemas import Schemas
 
-CLASSIFIER = "bland"  # the account of classification calls
+CLASSIFIER = "twilio"  # the account of classification calls
 TASK = "vapi"
 NUMBERS, CALLS = (50, 1000) if os.environ.get("CARILLON_LONG") else (10, 60)
 

@@ -146,6 +146,8 @@ def test_dashboard_and_the_guides_functions(stack, api):
     api("POST", "/functions/v1/pre-classify-call", 422, json={})
     assert state(stack, waiting) == "retry_pending"
     assert [run["source"] for run in api("GET", "/api/scheduler/dashboard")["runs"]] == ["api", "api"]
+    # A tenant sees what became of its own.
+    assert [t["to"] for t in api("GET", f"/api/pending-calls/{later}?tenant=default")["history"]] == ["new", "checking_classification", "needs_classification"]
     for method in ("GET", "POST"):
         assert api(method, "/api/scheduler/init") == {"success": True, "running": True, "message": "the scheduler runs"}
     assert stack.producer.http.get("/api/pending-calls").status_code == 401

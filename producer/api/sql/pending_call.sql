@@ -2,7 +2,7 @@
 -- GET pending-calls/{id}: with its classification, its history, its calls, and what the follow-up waits for by which it is to be
 -- called. $1 id
 WITH found AS MATERIALIZED (
-	SELECT p FROM pending_calls p WHERE p.id = uuid_of($1::text)
+	SELECT p FROM pending_calls p WHERE p.id = query_uuid($1::text)
 )
 SELECT 200 AS status, pending_call_record(p) || jsonb_build_object(
 	'classification', (SELECT classification_record(c) FROM call_classifications c WHERE c.id = (p).classification_id),

@@ -14,10 +14,10 @@ WITH given AS MATERIALIZED (
 	SELECT 'ids', 'give either ids or "all": true' FROM given WHERE has_ids = everything
 	UNION ALL
 	SELECT 'ids', '1 to 1000 ids of pending calls' FROM given WHERE has_ids AND (jsonb_array_length(ids) NOT BETWEEN 1 AND 1000
-		OR EXISTS (SELECT FROM jsonb_array_elements(ids) e WHERE jsonb_typeof(e) <> 'string' OR uuid_of(e #>> '{}') IS NULL))
+		OR EXISTS (SELECT FROM jsonb_array_elements(ids) e WHERE jsonb_typeof(e) <> 'string' OR query_uuid(e #>> '{}') IS NULL))
 ), asked AS MATERIALIZED (
 	SELECT p.id FROM given CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN EXISTS (SELECT FROM bad) THEN '[]' ELSE ids END) e
-	JOIN pending_calls p ON p.id = uuid_of(e #>> '{}')
+	JOIN pending_calls p ON p.id = query_uuid(e #>> '{}')
 	UNION ALL
 	(SELECT p.id FROM given JOIN pending_calls p ON p.workflow_state IN ('failed', 'classification_failed')
 		AND (given.reason IS NULL OR given.reason IN (p.failure_reason, p.state_reason))
