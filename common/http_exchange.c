@@ -206,6 +206,11 @@ const char *http_body(const struct http_exchange *x, size_t *ret_bytes)
 	return x->body.data;
 }
 
+bool http_is_answered(const struct http_exchange *x)
+{
+	return x->answered;
+}
+
 const char *http_peer(const struct http_exchange *x)
 {
 	return x->connection->peer;

@@ -111,6 +111,9 @@ bool http_receive(struct http_exchange *x, size_t max_bytes, const struct http_s
 /* May be called in `admit` too. */
 void http_receive_more(struct http_exchange *x);
 
+/* It was, or is about to be: no further answer may be given. */
+bool http_is_answered(const struct http_exchange *x);
+
 /* The address as text, no port. */
 const char *http_peer(const struct http_exchange *x);
 /* The connection's descriptor, to write what no answer can say; still the server's. For the

@@ -105,7 +105,9 @@ bool auth_admit(const struct api *api, enum auth auth, enum audience audience,
 	*ret = (struct caller){.tenant = ""};
 	if (auth == AUTH_ADMIN && !good)
 		key = api_keys_find(api->keys, shown);
-	if (secret && !good && !key) {
+	/* Where no secret is configured, what is shown and known to nobody may be a key that was
+	 * revoked. */
+	if ((secret || (auth == AUTH_ADMIN && shown)) && !good && !key) {
 		if (auth == AUTH_ADMIN && shown && !api_keys_ready(api->keys)) {
 			http_respond_header(x, "Retry-After", RETRY_AFTER);
 			refuse(x, 503, "the keys can't be read yet; try again");

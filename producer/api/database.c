@@ -18,15 +18,23 @@ struct api_database {
 	struct pg *pg;
 	struct pg *long_work;
 	struct pg *uploads;
+	struct pg *urgent;
 };
 
 /* Statements that are not answered in one go. */
 static const struct {
 	bool long_work; /* on a connection of its own, so that nothing else waits for it */
+	bool urgent;	/* likewise: what stops calls waits for nobody's list */
 	bool upload;	/* the same, of files that are being received and applied */
 	bool in_parts;	/* stream.h */
 	const char *content_type; /* NULL: JSON */
 } kinds[API_STMT_COUNT] = {
+	[API_SCHEDULER_SWITCH] = {.urgent = true},
+	[API_CAMPAIGN_SWITCH] = {.urgent = true},
+	[API_SUPPRESSION_ADD] = {.urgent = true},
+	[API_CALL_CANCEL] = {.urgent = true},
+	[API_CALL_HANG_UP] = {.urgent = true},
+	[API_FOLLOW_UP_CANCEL] = {.urgent = true},
 	[API_LEADS_BULK] = {.long_work = true},
 	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
 	[API_REDIAL_IMPORT] = {.long_work = true},
@@ -77,6 +85,8 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 		.clock = clock,
 	};
 	db->pg = pg_new(loop, &o);
+	o.application_name = "carillon-producer-api-urgent";
+	db->urgent = pg_new(loop, &o);
 	o.application_name = "carillon-producer-api-long";
 	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
 	o.max_batches = LONG_REQUESTS_MAX;
@@ -89,7 +99,8 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 
 bool api_database_ready(const struct api_database *db)
 {
-	return pg_is_up(db->pg) && pg_is_up(db->long_work) && pg_is_up(db->uploads);
+	return pg_is_up(db->pg) && pg_is_up(db->urgent) && pg_is_up(db->long_work) &&
+	       pg_is_up(db->uploads);
 }
 
 void api_database_free(struct api_database *db)
@@ -97,6 +108,7 @@ void api_database_free(struct api_database *db)
 	if (!db)
 		return;
 	pg_free(db->uploads);
+	pg_free(db->urgent);
 	pg_free(db->long_work);
 	pg_free(db->pg);
 	free(db);
@@ -187,6 +199,7 @@ bool api_database_run(struct api_database *db, const char *tenant, enum api_stmt
 		      size_t params_count, const char *const *params, pg_batch_cb *cb, void *arg)
 {
 	struct pg *pg = kinds[stmt].upload	? db->uploads
+			: kinds[stmt].urgent	? db->urgent
 			: kinds[stmt].long_work ? db->long_work
 						: db->pg;
 

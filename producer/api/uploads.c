@@ -132,11 +132,19 @@ static void end(struct upload *u)
 
 /* ---- Answers ---- */
 
-static void refuse(struct upload *u, unsigned status, const char *detail)
+/* To be answered now; NULL if there is none, or the server itself has refused the body's length. */
+static struct http_exchange *take_exchange(struct upload *u)
 {
 	struct http_exchange *x = u->x;
 
 	u->x = NULL;
+	return x && !http_is_answered(x) ? x : NULL;
+}
+
+static void refuse(struct upload *u, unsigned status, const char *detail)
+{
+	struct http_exchange *x = take_exchange(u);
+
 	if (x && status == 503)
 		api_database_unavailable(x, &problem_words);
 	else if (x)
@@ -145,9 +153,8 @@ static void refuse(struct upload *u, unsigned status, const char *detail)
 
 static void answer(struct upload *u, unsigned status, const char *body)
 {
-	struct http_exchange *x = u->x;
+	struct http_exchange *x = take_exchange(u);
 
-	u->x = NULL;
 	if (x)
 		http_respond(x, status, "application/json", body, strlen(body));
 }
@@ -157,7 +164,7 @@ static void answer_later(struct upload *u)
 {
 	char text[256], url[128];
 
-	if (!u->x)
+	if (!u->x || http_is_answered(u->x))
 		return;
 	snprintf(url, sizeof(url), "/api/campaigns/%.18s/uploads/%s", http_param(u->x, "id"),
 		 u->id);

@@ -111,9 +111,17 @@ $$;
 -- call fills a slot for as long as the lane's did lately, else as its tenant's did, else for a minute.
 CREATE FUNCTION plan_pace(lanes bigint[])
 RETURNS TABLE (lane_id bigint, mean_call_s double precision, per_hour double precision, limited_by text) LANGUAGE sql STABLE AS $$
-	WITH lately AS MATERIALIZED (
-		SELECT c.lane_id, c.tenant_id, extract(epoch FROM c.ended_at - c.claimed_at)::double precision AS s
-		FROM (SELECT * FROM carillon.calls ORDER BY job_id DESC LIMIT 5000) c WHERE c.lane_id IS NOT NULL AND c.ended_at > c.claimed_at
+	WITH looked_at AS MATERIALIZED (   -- these, and some of their tenants' others
+		SELECT unnest(lanes) AS id
+		UNION SELECT o.id FROM (SELECT DISTINCT n.tenant_id FROM carillon.lanes n WHERE n.id = ANY (lanes)) t
+			CROSS JOIN LATERAL (SELECT n.id FROM carillon.lanes n WHERE n.tenant_id = t.tenant_id ORDER BY n.id LIMIT 20) o
+	), lately AS MATERIALIZED (   -- by the lane's own index: of all calls a tenant's may be few
+		SELECT n.id AS lane_id, n.tenant_id, extract(epoch FROM c.ended_at - c.claimed_at)::double precision AS s
+		FROM looked_at a JOIN carillon.lanes n ON n.id = a.id
+		CROSS JOIN (VALUES ('completed'), ('failed')) w (word)
+		CROSS JOIN LATERAL (SELECT e.job_id FROM carillon.ended_calls e WHERE e.lane_id = n.id AND e.status = w.word ORDER BY e.at DESC LIMIT 100) e
+		CROSS JOIN LATERAL (SELECT k.ended_at, k.claimed_at FROM carillon.calls k WHERE k.job_id = e.job_id OFFSET 0) c
+		WHERE c.ended_at > c.claimed_at
 	)
 	SELECT n.id, m.s, p.per_hour, p.limited_by
 	FROM carillon.lanes n LEFT JOIN carillon.accounts a ON a.id = n.account_id
