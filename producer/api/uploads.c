@@ -5,7 +5,6 @@
  */
 #include "producer/api/uploads.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +131,7 @@ static void end(struct upload *u)
 
 /* ---- Answers ---- */
 
-/* To be answered now; NULL if there is none, or the server itself has refused the body's length. */
+/* NULL: nobody waits, or the server itself has refused the body's length. */
 static struct http_exchange *take_exchange(struct upload *u)
 {
 	struct http_exchange *x = u->x;
@@ -460,8 +459,7 @@ static void on_begun(void *arg, const struct pg_batch_result *b)
 	unsigned status = (unsigned)pg_int(res, 0, pg_col(res, "status"));
 	if (status != 200) {
 		const char *body = pg_text(res, 0, pg_col(res, "body"));
-		struct http_exchange *x = u->x;
-		u->x = NULL;
+		struct http_exchange *x = take_exchange(u);
 		u->discarded = true;
 		http_respond(x, status, "application/problem+json", body, strlen(body));
 		end(u);
