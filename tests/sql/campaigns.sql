@@ -258,9 +258,9 @@ SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), false, 'then it
 -- A stop and a start read what they move, not what the campaign ever called.
 SELECT fx.campaign('old', 'daily') AS campaign \gset
 SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
-CREATE TEMP TABLE old AS SELECT n, fx.contact(:campaign) AS contact FROM generate_series(1, 9) n;
+SELECT count(fx.contact(:campaign)) FROM generate_series(1, 9) n \gset old_
 EXECUTE seed_campaigns(1000) \gset old_
-CREATE TEMP TABLE old_calls AS SELECT n, fx.scheduled_call(contact) AS id FROM old;
+CREATE TEMP TABLE old_calls AS SELECT row_number() OVER (ORDER BY id) AS n, id FROM follow_ups WHERE lane_id = :lane;
 UPDATE follow_ups f SET status = CASE WHEN n < 4 THEN 'completed' ELSE 'cancelled' END, reason = CASE WHEN n >= 4 THEN 'operator' END
 FROM old_calls o WHERE o.n < 7 AND f.id = o.id;
 SELECT fx.queued(id) FROM old_calls WHERE n = 9 \gset
@@ -293,6 +293,7 @@ SELECT count(fx.contact(campaign)) FROM turns, generate_series(1, 6) \gset turns
 EXECUTE seed_campaigns(1000) \gset turns_
 UPDATE campaigns SET changing = false;
 UPDATE lanes SET active = false WHERE id IN (SELECT lane_id FROM campaigns JOIN turns ON campaign = campaigns.id);
+UPDATE campaigns SET change_at = now() - interval '1 second' WHERE id = (SELECT campaign FROM turns WHERE n = 2);
 EXECUTE switch_campaigns(3) \gset turns_
 EXECUTE switch_campaigns(3) \gset turns_
 SELECT is((SELECT array_agg(n) FROM (SELECT count(*) AS n FROM follow_ups WHERE reason = 'campaign_stopped' AND lane_id IN (SELECT lane_id FROM campaigns JOIN turns ON campaign = campaigns.id)
