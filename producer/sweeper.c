@@ -2,7 +2,8 @@
 /*
  * Chores are rows of a table: a statement, its parameters, and what to do with its answer, which
  * says whether the chore goes on with the next batch. One chore is under way at a time; each
- * statement is a transaction of bounded size.
+ * statement is a transaction of bounded size. What one request can make long, as the stop of a
+ * huge campaign, has a few batches a sweep, so that the chores behind it have their turn.
  */
 #include "producer/sweeper.h"
 
@@ -16,6 +17,7 @@
 
 #define STATEMENT_TIMEOUT_MS 60000
 #define BATCH_ROWS 5000
+#define BATCHES_A_SWEEP 20
 #define REPUBLISH_ROWS 1000
 #define ORPHAN_AGE_S 3600
 #define UPLOAD_SILENT_S 120
@@ -30,6 +32,7 @@ struct sweeper {
 	bool stopped;
 	bool busy;
 	size_t chore;			     /* under way */
+	unsigned batches;		     /* that it has had in this sweep */
 	int64_t last_id;		     /* of look_again, between its batches */
 	int64_t last_transition;	     /* that was counted; -1: none yet */
 	bool pacing_changed;		     /* held follow-ups are to be looked at */
@@ -113,14 +116,12 @@ static bool suppressions_lifted(struct sweeper *s, const PGresult *res)
 
 static bool campaigns_switched(struct sweeper *s, const PGresult *res)
 {
-	(void)s;
-	return pg_int(res, 0, pg_col(res, "switched")) > 0;
+	return pg_int(res, 0, pg_col(res, "switched")) > 0 && s->batches < BATCHES_A_SWEEP;
 }
 
 static bool campaigns_rescheduled(struct sweeper *s, const PGresult *res)
 {
-	(void)s;
-	return pg_int(res, 0, pg_col(res, "rescheduled")) > 0;
+	return pg_int(res, 0, pg_col(res, "rescheduled")) > 0 && s->batches < BATCHES_A_SWEEP;
 }
 
 static bool unstuck(struct sweeper *s, const PGresult *res)
@@ -312,8 +313,11 @@ static void on_chore(void *arg, const struct pg_batch_result *r)
 	if (!answered)
 		s->pacing_changed =
 			false; /* not to be noted as seen: compared again by the next sweep */
-	if (!answered || !chores[s->chore].again(s, r->res[0]))
+	s->batches++;
+	if (!answered || !chores[s->chore].again(s, r->res[0])) {
 		s->chore++;
+		s->batches = 0;
+	}
 	go_on(s);
 }
 
@@ -326,6 +330,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 	if (s->busy || !pg_is_up(s->pg))
 		return;
 	s->chore = 0;
+	s->batches = 0;
 	go_on(s);
 }
 

@@ -178,7 +178,6 @@ CREATE TABLE campaigns (
 	schedule_days   smallint[] CHECK (schedule_days <@ '{1,2,3,4,5,6,7}'),   -- ISO; the lane's days while they bind
 	retry_attempts  integer NOT NULL DEFAULT 3 CHECK (retry_attempts BETWEEN 1 AND 100),
 	changing        boolean NOT NULL DEFAULT false, -- started or stopped: its scheduled calls follow, a batch at a time,
-	changed_up_to   bigint NOT NULL DEFAULT 0,      -- and these have;
 	change_at       timestamptz NOT NULL DEFAULT '-infinity',   -- not before: what a dispatcher holds may come back
 	rescheduling    boolean NOT NULL DEFAULT false, -- its hours or rules have changed: so do the times of its scheduled calls,
 	rescheduled_up_to bigint NOT NULL DEFAULT 0,    -- of contacts by lead, a batch at a time
@@ -201,7 +200,7 @@ CREATE TABLE campaign_contacts (
 ) WITH (fillfactor = 80);
 CREATE INDEX campaign_contacts_schedule ON campaign_contacts (campaign_id, schedule_at) WHERE schedule_at IS NOT NULL;
 CREATE INDEX campaign_contacts_lead ON campaign_contacts (lead_id);
-CREATE INDEX follow_ups_campaign ON follow_ups (lane_id, id) WHERE source = 'campaign';
+CREATE INDEX follow_ups_stopped ON follow_ups (lane_id) WHERE reason = 'campaign_stopped';   -- what a start takes up
 
 -- ---- The ledger -------------------------------------------------------------------------------------------------
 

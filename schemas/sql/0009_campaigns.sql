@@ -4,12 +4,17 @@
 -- Schedules the calls of these contacts: for the time they ask for, or the next opening of the campaign's lane. While a campaign
 -- stands still its calls are scheduled as those that its stop called off, to be taken up when it starts.
 CREATE FUNCTION campaign_schedule(contacts bigint[]) RETURNS bigint LANGUAGE sql VOLATILE AS $$
-	WITH wanted AS MATERIALIZED (
+	WITH contact AS MATERIALIZED (
+		SELECT id, campaign_id, lead_id, scheduled, schedule_at FROM carillon.campaign_contacts WHERE id = ANY (contacts) AND schedule_at IS NOT NULL
+	), campaign AS MATERIALIZED (   -- nobody starts or stops one meanwhile; who locks many takes campaigns before lanes, each by their ids
+		SELECT id, tenant_id, lane_id, deleted_at FROM carillon.campaigns
+		WHERE id = ANY (ARRAY(SELECT DISTINCT campaign_id FROM contact)) ORDER BY id FOR SHARE
+	), lane AS MATERIALIZED (
+		SELECT id, active, priority FROM carillon.lanes WHERE id = ANY (ARRAY(SELECT lane_id FROM campaign)) ORDER BY id FOR SHARE
+	), wanted AS MATERIALIZED (
 		SELECT c.id, c.lead_id, c.scheduled, greatest(c.schedule_at, now()) AS schedule_at, k.tenant_id, k.lane_id,
 			n.active, n.priority, k.deleted_at IS NULL AS is_there
-		FROM carillon.campaign_contacts c JOIN carillon.campaigns k ON k.id = c.campaign_id JOIN carillon.lanes n ON n.id = k.lane_id
-		WHERE c.id = ANY (contacts) AND c.schedule_at IS NOT NULL
-		FOR SHARE OF k, n   -- nobody starts or stops it meanwhile
+		FROM contact c JOIN campaign k ON k.id = c.campaign_id JOIN lane n ON n.id = k.lane_id
 	), opening AS MATERIALIZED (   -- once for those that share lane and time
 		SELECT d.*, coalesce(carillon.next_opening(d.schedule_at, d.lane_id, '{}', NULL, NULL), d.schedule_at) AS at
 		FROM (SELECT DISTINCT lane_id, schedule_at FROM wanted WHERE is_there) d
@@ -50,10 +55,39 @@ END $$;
 CREATE TRIGGER campaign_call_ended AFTER UPDATE OF outcome ON calls FOR EACH ROW
 	WHEN (NEW.kind = 'campaign' AND OLD.outcome IS NULL AND NEW.outcome IS NOT NULL) EXECUTE FUNCTION campaign_call_ended();
 
+-- Neither what its provider refused because of settings nor what an operator called off ends a recurrence: the next cycle's follows.
+CREATE FUNCTION campaign_call_missed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.campaign_contacts c SET schedule_at = carillon.next_cycle(k.frequency, greatest(NEW.due_at, now()) AT TIME ZONE coalesce(n.time_zone, 'UTC'))
+		AT TIME ZONE coalesce(n.time_zone, 'UTC')
+	FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+	WHERE c.id = CASE WHEN NEW.source_id ~ '^[0-9]{1,18}$' THEN NEW.source_id::bigint END AND c.scheduled::text = NEW.occurrence
+	AND k.id = c.campaign_id AND k.deleted_at IS NULL AND k.frequency <> 'none';
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_call_missed AFTER UPDATE OF status ON follow_ups FOR EACH ROW
+	WHEN (NEW.source = 'campaign' AND OLD.status <> NEW.status AND (NEW.status = 'failed' AND NEW.reason = 'configuration'
+		OR NEW.status = 'cancelled' AND NEW.reason = 'operator')) EXECUTE FUNCTION campaign_call_missed();
+
+-- What became of a campaign's calls to a number.
+CREATE FUNCTION campaign_calls(the_tenant text, the_lane bigint, the_phone text)
+RETURNS TABLE (dials bigint, succeeded boolean, ended boolean, dialed_at timestamptz, callback_at timestamptz, action text) LANGUAGE sql STABLE AS $$
+	SELECT count(*), bool_or(carillon.call_succeeded(o.tenant_id, o.outcome, o.success, o.callback_at)), bool_and(o.outcome IS NOT NULL),
+		max(coalesce(o.posted_at, o.claimed_at)), (array_agg(o.callback_at ORDER BY o.claimed_at DESC))[1],
+		carillon.outcome_action(the_tenant, (array_agg(o.outcome ORDER BY o.claimed_at DESC))[1])
+	FROM carillon.calls o WHERE o.phone = the_phone AND o.tenant_id = the_tenant AND o.lane_id = the_lane
+	AND o.status NOT IN ('rejected', 'not_dialed')
+$$;
+
+-- May another one follow these?
+CREATE FUNCTION campaign_goes_on(frequency text, attempts integer, dials bigint, succeeded boolean, action text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE frequency WHEN 'none' THEN dials < attempts AND succeeded IS NOT TRUE ELSE action <> 'suppress' END
+$$;
+
 -- Starting or stopping a campaign is its lane's switch, in force at once; its scheduled calls follow, a batch at a time.
 CREATE FUNCTION campaign_switched() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	UPDATE carillon.campaigns SET changing = true, changed_up_to = 0, change_at = '-infinity', updated_at = now() WHERE lane_id = NEW.id;
+	UPDATE carillon.campaigns SET changing = true, change_at = '-infinity', updated_at = now() WHERE lane_id = NEW.id;
 	RETURN NULL;
 END $$;
 CREATE TRIGGER campaign_switched AFTER UPDATE OF active ON lanes FOR EACH ROW
@@ -78,70 +112,85 @@ BEGIN
 	RETURN true;
 END $$;
 
--- The next batch of a campaign that was started or stopped. Answers how many follow-ups it looked at. A stop is through only when a
--- dispatcher holds none of its calls any more, for one that it has not sent comes back to wait: such are found by their next look.
+-- What a stop calls off: what waits, and what is queued; what a start takes up: what a stop called off. Read from where these alone
+-- are, however many calls the campaign ever had.
+CREATE FUNCTION campaign_waiting(the_lane bigint, starts boolean) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+	SELECT f.id FROM carillon.follow_ups f WHERE NOT starts AND f.lane_id = the_lane AND f.next_look_at IS NOT NULL AND f.source = 'campaign'
+	UNION ALL
+	SELECT q.id FROM carillon.claims c CROSS JOIN LATERAL (SELECT f.id FROM carillon.follow_ups f
+		WHERE f.claim_id = c.id AND f.status = 'queued' AND f.source = 'campaign' OFFSET 0) q
+	WHERE NOT starts AND c.lane_id = the_lane
+	UNION ALL
+	SELECT f.id FROM carillon.follow_ups f WHERE starts AND f.lane_id = the_lane AND f.reason = 'campaign_stopped' AND f.status = 'cancelled'
+$$;
+
+-- The next batch of a campaign that was started or stopped; those that are at it take turns. Answers how many follow-ups it looked at.
+-- A stop is through only when a dispatcher holds none of its calls any more, for one that it has not sent comes back to wait.
 CREATE FUNCTION campaign_switch(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	WITH campaign AS MATERIALIZED (
-		SELECT k.id, k.lane_id, k.changed_up_to, n.active AND k.deleted_at IS NULL AS active
+		SELECT k.id, k.lane_id, n.active AND k.deleted_at IS NULL AS active
 		FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
 		WHERE k.changing AND k.change_at <= now() ORDER BY k.change_at LIMIT 1 FOR NO KEY UPDATE OF k, n SKIP LOCKED
 	), batch AS MATERIALIZED (
-		SELECT f.id, k.active FROM campaign k CROSS JOIN LATERAL (
-			SELECT id FROM carillon.follow_ups
-			WHERE source = 'campaign' AND lane_id = k.lane_id AND id > k.changed_up_to ORDER BY id LIMIT most) f
-	), come_back AS MATERIALIZED (
-		SELECT f.id FROM campaign k CROSS JOIN (VALUES (0), (1), (2)) p (priority) CROSS JOIN LATERAL (
-			SELECT id FROM carillon.follow_ups WHERE lane_id = k.lane_id AND priority = p.priority AND next_look_at IS NOT NULL LIMIT most) f
-		WHERE NOT k.active AND NOT EXISTS (SELECT FROM batch)
+		SELECT f.id, k.active FROM campaign k CROSS JOIN LATERAL (SELECT w AS id FROM carillon.campaign_waiting(k.lane_id, k.active) w LIMIT most) f
 	), stopped AS (
 		UPDATE carillon.follow_ups SET status = 'cancelled', reason = 'campaign_stopped', gate = NULL, next_look_at = NULL, lease_until = NULL
-		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE NOT active UNION ALL SELECT id FROM come_back))
-		AND source = 'campaign' AND status IN ('pending', 'queued')
+		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE NOT active)) AND status IN ('pending', 'queued')
 	), resumed AS (
 		UPDATE carillon.follow_ups SET status = 'pending', reason = NULL, job_id = NULL, claim_id = NULL, next_look_at = greatest(due_at, now())
 		WHERE id = ANY (ARRAY(SELECT id FROM batch WHERE active)) AND status = 'cancelled' AND reason = 'campaign_stopped'
 	), state AS MATERIALIZED (
-		SELECT k.id, (SELECT count(*) FROM batch) AS looked, (SELECT max(id) FROM batch) AS up_to, (SELECT count(*) FROM come_back) AS back,
+		SELECT k.id, (SELECT count(*) FROM batch) AS looked,
 			EXISTS (SELECT FROM carillon.live v WHERE v.lane_id = k.lane_id AND v.state IN ('dialing', 'unknown')) AS held
 		FROM campaign k
 	), noted AS (
-		UPDATE carillon.campaigns k SET changing = s.looked > 0 OR NOT c.active AND (s.back > 0 OR s.held),
-			changed_up_to = coalesce(s.up_to, k.changed_up_to),
-			change_at = CASE WHEN s.looked > 0 THEN k.change_at ELSE now() + interval '1 second' END
+		UPDATE carillon.campaigns k SET changing = s.looked > 0 OR NOT c.active AND s.held,
+			change_at = now() + CASE WHEN s.looked > 0 THEN 0 ELSE 1 END * interval '1 second'
 		FROM state s JOIN campaign c USING (id) WHERE k.id = s.id
 	)
-	SELECT coalesce((SELECT greatest(looked + back, 1) FROM state), 0)
+	SELECT coalesce((SELECT greatest(looked, 1) FROM state), 0)
 $$;
 
--- Whose times are to be looked at: those of campaigns whose hours, days, zone, frequency or attempts have changed.
+-- Whose times are to be looked at: those of campaigns whose hours, days, zone, frequency, attempts or account have changed.
 CREATE FUNCTION campaign_hours_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE lane_id = NEW.id AND deleted_at IS NULL;
 	RETURN NULL;
 END $$;
-CREATE TRIGGER campaign_hours_changed AFTER UPDATE OF window_start, window_end, days, time_zone ON lanes FOR EACH ROW
-	WHEN ((OLD.window_start, OLD.window_end, OLD.days, OLD.time_zone) IS DISTINCT FROM (NEW.window_start, NEW.window_end, NEW.days, NEW.time_zone))
+CREATE TRIGGER campaign_hours_changed AFTER UPDATE OF window_start, window_end, days, time_zone, account_id ON lanes FOR EACH ROW
+	WHEN ((OLD.window_start, OLD.window_end, OLD.days, OLD.time_zone, OLD.account_id)
+		IS DISTINCT FROM (NEW.window_start, NEW.window_end, NEW.days, NEW.time_zone, NEW.account_id))
 	EXECUTE FUNCTION campaign_hours_changed();
 
--- What a campaign may do is looked at again with other rules.
+-- What a campaign may do is looked at again with other rules: by campaign_reschedule().
 CREATE FUNCTION campaign_look_again() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;   -- first, as a claim locks
+	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = NEW.lane_id;   -- waits for a claim, which may hold calls by the rules before
 	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE id = NEW.id;
-	UPDATE carillon.follow_ups SET next_look_at = greatest(due_at, now())
-	WHERE source = 'campaign' AND lane_id = NEW.lane_id AND status = 'pending' AND gate = 'frequency';
-	PERFORM pg_notify('carillon_due', '');
 	RETURN NULL;
 END $$;
-CREATE TRIGGER campaign_look_again AFTER UPDATE OF frequency, retry_attempts ON campaigns FOR EACH ROW
-	WHEN (OLD.frequency <> NEW.frequency OR OLD.retry_attempts <> NEW.retry_attempts) EXECUTE FUNCTION campaign_look_again();
+CREATE TRIGGER campaign_look_again AFTER UPDATE OF frequency, retry_attempts, assistant_id, phone_number_id ON campaigns FOR EACH ROW
+	WHEN ((OLD.frequency, OLD.retry_attempts, OLD.assistant_id, OLD.phone_number_id)
+		IS DISTINCT FROM (NEW.frequency, NEW.retry_attempts, NEW.assistant_id, NEW.phone_number_id)) EXECUTE FUNCTION campaign_look_again();
+
+-- What an account was refused for may be mended.
+CREATE FUNCTION campaign_account_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE id = ANY (ARRAY(SELECT k.id
+		FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+		WHERE n.account_id = NEW.id AND k.deleted_at IS NULL ORDER BY k.id FOR NO KEY UPDATE OF k));
+	RETURN NULL;
+END $$;
+CREATE TRIGGER campaign_account_changed AFTER UPDATE OF settings, credentials ON accounts FOR EACH ROW
+	WHEN ((OLD.settings, OLD.credentials) IS DISTINCT FROM (NEW.settings, NEW.credentials)) EXECUTE FUNCTION campaign_account_changed();
 
 -- A day that is, or is no more, a holiday moves openings: of all lanes of its tenant.
 CREATE FUNCTION holidays_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	UPDATE carillon.lanes SET next_at = '-infinity' WHERE tenant_id IN (SELECT tenant_id FROM changed) AND next_at > now();
-	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0
-	WHERE tenant_id IN (SELECT tenant_id FROM changed) AND deleted_at IS NULL;
+	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE id = ANY (ARRAY(SELECT k.id FROM carillon.campaigns k
+		WHERE k.tenant_id IN (SELECT tenant_id FROM changed) AND k.deleted_at IS NULL ORDER BY k.id FOR NO KEY UPDATE));
+	UPDATE carillon.lanes SET next_at = '-infinity' WHERE id = ANY (ARRAY(SELECT n.id FROM carillon.lanes n
+		WHERE n.tenant_id IN (SELECT tenant_id FROM changed) AND n.next_at > now() ORDER BY n.id FOR NO KEY UPDATE));
 	PERFORM pg_notify('carillon_due', '');
 	RETURN NULL;
 END $$;
@@ -149,7 +198,8 @@ CREATE TRIGGER holidays_added AFTER INSERT ON holidays REFERENCING NEW TABLE AS 
 CREATE TRIGGER holidays_removed AFTER DELETE ON holidays REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION holidays_changed();
 
 -- The next contacts of a campaign whose hours or rules have changed: a scheduled call that waits for its time gets the one it would
--- be given now, and contacts that were done with get another call if they are to have one by now. Answers how many were looked at.
+-- be given now, what the campaign's frequency holds is looked at again, and contacts that were done with get another call if they are
+-- to have one by now. A call that an operator called off is not made up for: the next one keeps its cycle. Answers how many were looked at.
 CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	WITH campaign AS MATERIALIZED (
 		SELECT k.*, coalesce(n.time_zone, 'UTC') AS zone FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
@@ -160,30 +210,31 @@ CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOL
 	), latest AS MATERIALIZED (   -- the last scheduled call of each, and what came of all
 		SELECT c.id, f.id AS follow_up_id, f.status, f.reason, f.due_at, d.dials, d.succeeded, d.action, greatest(now(),
 			CASE WHEN d.callback_at < now() + interval '90 days' THEN d.callback_at END,
-			carillon.next_cycle(k.frequency, d.dialed_at AT TIME ZONE k.zone) AT TIME ZONE k.zone) AS wanted_at,
+			carillon.next_cycle(k.frequency, d.dialed_at AT TIME ZONE k.zone) AT TIME ZONE k.zone,
+			(SELECT carillon.cycle_start(k.frequency, f.due_at AT TIME ZONE k.zone) AT TIME ZONE k.zone FROM carillon.follow_ups p
+				WHERE p.source = 'campaign' AND p.source_id = c.id::text AND p.occurrence = (c.scheduled - 1)::text
+				AND p.status = 'cancelled' AND p.reason = 'operator' AND k.frequency <> 'none')) AS wanted_at,
 			d.ended
 		FROM campaign k CROSS JOIN contact c
 		JOIN carillon.follow_ups f ON f.source = 'campaign' AND f.source_id = c.id::text AND f.occurrence = c.scheduled::text
 		JOIN carillon.leads l ON l.id = c.lead_id
-		CROSS JOIN LATERAL (SELECT count(*) AS dials, bool_or(carillon.call_succeeded(o.tenant_id, o.outcome, o.success, o.callback_at)) AS succeeded,
-				bool_and(o.outcome IS NOT NULL) AS ended, max(coalesce(o.posted_at, o.claimed_at)) AS dialed_at,
-				(array_agg(o.callback_at ORDER BY o.claimed_at DESC))[1] AS callback_at,
-				carillon.outcome_action(k.tenant_id, (array_agg(o.outcome ORDER BY o.claimed_at DESC))[1]) AS action
-			FROM carillon.calls o WHERE o.phone = l.phone_e164 AND o.tenant_id = k.tenant_id AND o.lane_id = k.lane_id
-			AND o.status NOT IN ('rejected', 'not_dialed')) d
+		CROSS JOIN LATERAL carillon.campaign_calls(k.tenant_id, k.lane_id, l.phone_e164) d
 		WHERE c.schedule_at IS NULL
 	), opening AS MATERIALIZED (   -- once for those of the same time
 		SELECT w.wanted_at, coalesce(carillon.next_opening(w.wanted_at, k.lane_id, '{}', NULL, NULL), w.wanted_at) AS at
 		FROM campaign k CROSS JOIN (SELECT DISTINCT wanted_at FROM latest WHERE status IN ('pending', 'cancelled')) w
 	), moved AS (
-		UPDATE carillon.follow_ups f SET due_at = o.at FROM latest t JOIN opening o USING (wanted_at)
-		WHERE f.id = t.follow_up_id AND t.due_at > now() AND t.due_at <> o.at
-		AND (f.status = 'pending' OR f.status = 'cancelled' AND f.reason = 'campaign_stopped')
+		UPDATE carillon.follow_ups f SET due_at = CASE WHEN t.due_at > now() THEN o.at ELSE f.due_at END,
+			next_look_at = CASE WHEN t.due_at > now() THEN f.next_look_at ELSE now() END
+		FROM latest t JOIN opening o USING (wanted_at)
+		WHERE f.id = t.follow_up_id AND CASE WHEN t.due_at > now()
+			THEN t.due_at <> o.at AND (f.status = 'pending' OR f.status = 'cancelled' AND f.reason = 'campaign_stopped')
+			ELSE f.status = 'pending' AND f.gate = 'frequency' END
 	), taken_up AS (
 		UPDATE carillon.campaign_contacts c SET schedule_at = t.wanted_at FROM latest t CROSS JOIN campaign k
 		WHERE c.id = t.id AND c.schedule_at IS NULL AND k.deleted_at IS NULL
-		AND (t.status = 'completed' AND t.ended OR t.status = 'skipped' AND t.reason = 'retry_limit')
-		AND CASE k.frequency WHEN 'none' THEN t.dials < k.retry_attempts AND t.succeeded IS NOT TRUE ELSE t.action <> 'suppress' END
+		AND (t.status = 'completed' AND t.ended OR t.status = 'skipped' AND t.reason = 'retry_limit' OR t.status = 'failed' AND t.reason = 'configuration')
+		AND carillon.campaign_goes_on(k.frequency, k.retry_attempts, t.dials, t.succeeded, t.action)
 	), noted AS (
 		UPDATE carillon.campaigns k SET rescheduling = (SELECT count(*) FROM contact) >= most,
 			rescheduled_up_to = coalesce((SELECT max(lead_id) FROM contact), 0)
@@ -191,6 +242,10 @@ CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOL
 	)
 	SELECT CASE WHEN EXISTS (SELECT FROM campaign) THEN greatest((SELECT count(*) FROM contact), 1) ELSE 0 END
 $$;
+
+-- Then there may be something to do.
+CREATE TRIGGER campaign_rescheduled AFTER UPDATE OF rescheduling ON campaigns FOR EACH ROW
+	WHEN (OLD.rescheduling AND NOT NEW.rescheduling) EXECUTE FUNCTION notify_channel('carillon_due');
 
 -- ---- The API ---------------------------------------------------------------------------------------------------------
 
@@ -357,32 +412,45 @@ BEGIN
 	RETURN QUERY SELECT 200, carillon.campaign_record(k) FROM carillon.campaigns k WHERE k.id = the_id;
 END $$;
 
--- Where the campaign stands. Calls are those of the history's words; the rest of `scheduled` is done at the pace of the last ten
--- minutes by `eta`, hours in which it is closed not counted.
-CREATE FUNCTION campaign_progress(the_campaign campaigns) RETURNS jsonb LANGUAGE sql STABLE AS $$
-	WITH call AS MATERIALIZED (
-		SELECT f.status AS step, coalesce(f.reason, '') AS reason, c.status, c.posted_at
-		FROM carillon.follow_ups f
-		LEFT JOIN LATERAL (SELECT c.status, c.posted_at FROM carillon.calls c WHERE c.job_id = f.job_id AND f.status IN ('completed', 'dialing')) c ON true
-		WHERE f.source = 'campaign' AND f.lane_id = (the_campaign).lane_id
+-- Where the campaign stands. Calls are those of the history's words, each counted where it alone is (0015_history.sql), so that none
+-- is looked up but those of the last minutes; the rest of `scheduled` is done at the pace of the last ten by `eta`, hours in which it
+-- is closed not counted.
+CREATE FUNCTION campaign_progress(the_campaign campaigns) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (WITH talk AS MATERIALIZED (
+		SELECT v.state, c.posted_at FROM carillon.live v CROSS JOIN LATERAL (SELECT x.posted_at, x.kind FROM carillon.calls x
+			WHERE x.job_id = v.job_id OFFSET 0) c
+		WHERE v.lane_id = the_campaign.lane_id AND c.kind = 'campaign'
+	), ended AS MATERIALIZED (
+		SELECT e.status, count(*) AS n FROM carillon.ended_calls e
+		WHERE e.lane_id = the_campaign.lane_id AND e.status IN ('completed', 'failed') GROUP BY e.status
+	), late AS MATERIALIZED (   -- ended lately: claimed not long before it was posted
+		SELECT c.posted_at FROM (VALUES ('completed'), ('failed')) s (status) CROSS JOIN LATERAL (SELECT e.job_id FROM carillon.ended_calls e
+			WHERE e.lane_id = the_campaign.lane_id AND e.status = s.status AND e.at > now() - interval '20 minutes' OFFSET 0) e
+		CROSS JOIN LATERAL (SELECT x.posted_at FROM carillon.calls x WHERE x.job_id = e.job_id OFFSET 0) c
+	), off AS MATERIALIZED (
+		SELECT f.status AS step, f.reason, count(*) AS n FROM carillon.follow_ups f
+		WHERE f.lane_id = the_campaign.lane_id AND f.reason IS NOT NULL AND f.source = 'campaign' GROUP BY f.status, f.reason
 	), counted AS MATERIALIZED (
-		SELECT count(*) FILTER (WHERE step IN ('pending', 'queued')) AS scheduled,
-			count(*) FILTER (WHERE step = 'dialing' OR step = 'completed' AND status IN ('dialing', 'unknown', 'calling', 'ringing')) AS calling,
-			count(*) FILTER (WHERE step = 'completed' AND status = 'in_progress') AS in_progress,
-			count(*) FILTER (WHERE step = 'completed' AND status = 'completed') AS completed,
-			count(*) FILTER (WHERE step = 'failed' OR step = 'completed' AND status = 'failed') AS failed,
-			count(*) FILTER (WHERE step = 'cancelled') AS cancelled, count(*) FILTER (WHERE step = 'undetermined') AS undetermined,
-			count(*) FILTER (WHERE posted_at > now() - interval '10 minutes') AS lately
-		FROM call
+		SELECT (SELECT count(*) FROM carillon.campaign_waiting(the_campaign.lane_id, false)) AS scheduled,
+			(SELECT count(*) FROM talk WHERE state IN ('dialing', 'unknown', 'calling', 'ringing')) AS calling,
+			(SELECT count(*) FROM talk WHERE state = 'in_progress') AS in_progress,
+			(SELECT count(*) FROM talk WHERE state = 'undetermined') AS undetermined,
+			(SELECT coalesce(sum(n), 0) FROM ended WHERE status = 'completed') AS completed,
+			(SELECT coalesce(sum(n), 0) FROM ended WHERE status = 'failed')
+				+ (SELECT coalesce(sum(n), 0) FROM off WHERE step = 'failed') AS failed,
+			(SELECT coalesce(sum(n), 0) FROM off WHERE step = 'cancelled') AS cancelled,
+			(SELECT count(*) FROM (SELECT posted_at FROM talk WHERE state <> 'undetermined' UNION ALL SELECT posted_at FROM late) p
+				WHERE posted_at > now() - interval '10 minutes') AS lately
 	)
-	SELECT jsonb_build_object('contacts', (SELECT count(*) FROM carillon.campaign_contacts c WHERE c.campaign_id = (the_campaign).id),
+	SELECT jsonb_build_object('contacts', (SELECT count(*) FROM carillon.campaign_contacts c WHERE c.campaign_id = the_campaign.id),
 		'scheduled', scheduled, 'calling', calling, 'inProgress', in_progress, 'completed', completed, 'failed', failed,
 		'cancelled', cancelled, 'undetermined', undetermined,
-		'skipped', coalesce((SELECT jsonb_object_agg(reason, n) FROM (SELECT reason, count(*) AS n FROM call WHERE step = 'skipped' GROUP BY reason) s), '{}'),
+		'skipped', coalesce((SELECT jsonb_object_agg(reason, n) FROM off WHERE step = 'skipped'), '{}'),
 		'callsPerMinute', round(lately / 10.0, 1),
 		'eta', CASE WHEN scheduled > 0 AND lately > 0 THEN carillon.iso_utc(now() + scheduled * 10.0 / lately * interval '1 minute') END)
-	FROM counted
-$$;
+	FROM counted);
+END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON campaigns, campaign_contacts TO carillon_producer;

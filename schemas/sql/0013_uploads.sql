@@ -101,9 +101,18 @@ RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	SELECT count(*) FROM staged WHERE is_bad
 $$;
 
+-- What a row changes of a lead: variables are added to.
+CREATE FUNCTION contact_members(l leads, members jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT (members - 'phone') || CASE WHEN members ? 'variables'
+		THEN jsonb_build_object('variables', coalesce((l).raw_payload -> 'variables', '{}') || (members -> 'variables')) ELSE '{}' END
+$$;
+
 -- Applies the next batch of good rows: the first of each number makes a lead, or is that of the lead who has it, and a contact.
--- What was rejected is no obstacle to a later row of the same number. A preview counts the same and changes nothing.
-CREATE FUNCTION upload_batch(u uploads, most bigint) RETURNS TABLE (good bigint, people bigint, known bigint, updated bigint, last_row bigint)
+-- What was rejected is no obstacle to a later row of the same number. A contact that waits for no call any more is called again, unless
+-- there is nothing to be gained by it. A preview counts the same and changes nothing. `missed` are leads that it did not make, because
+-- somebody else made one of the same external_id meanwhile.
+CREATE FUNCTION upload_batch(u uploads, most bigint)
+RETURNS TABLE (good bigint, people bigint, known bigint, updated bigint, missed bigint, last_row bigint)
 LANGUAGE sql VOLATILE AS $$
 	WITH batch AS MATERIALIZED (
 		SELECT r.row, r.members, r.e164 FROM carillon.upload_rows r
@@ -119,16 +128,32 @@ LANGUAGE sql VOLATILE AS $$
 			WHERE o.phone_e164 = b.e164 AND o.tenant_id = (u).tenant_id OFFSET 0) l) l
 		WHERE f.row = b.row
 	), known AS MATERIALIZED (
-		SELECT p.lead_id FROM person p JOIN carillon.campaign_contacts c ON c.lead_id = p.lead_id AND c.campaign_id = (u).campaign_id
+		SELECT p.lead_id, p.e164, c.id, c.scheduled, c.schedule_at
+		FROM person p JOIN carillon.campaign_contacts c ON c.lead_id = p.lead_id AND c.campaign_id = (u).campaign_id
+	), done_with AS MATERIALIZED (
+		SELECT n.id FROM known n JOIN carillon.campaigns k ON k.id = (u).campaign_id CROSS JOIN LATERAL (
+			SELECT f.status, f.reason FROM carillon.follow_ups f
+			WHERE f.source = 'campaign' AND f.source_id = n.id::text AND f.occurrence = n.scheduled::text OFFSET 0) f
+		CROSS JOIN LATERAL carillon.campaign_calls(k.tenant_id, k.lane_id, n.e164) d
+		WHERE n.schedule_at IS NULL AND NOT (u).preview
+		AND (f.status = 'skipped' OR f.status = 'failed' AND f.reason = 'configuration' OR f.status = 'cancelled' AND f.reason = 'operator'
+			OR f.status = 'completed' AND d.ended)
+		AND carillon.campaign_goes_on(k.frequency, k.retry_attempts, d.dials, d.succeeded, d.action)
+	), again AS (
+		UPDATE carillon.campaign_contacts SET schedule_at = now() WHERE schedule_at IS NULL AND id = ANY (ARRAY(
+			SELECT c.id FROM carillon.campaign_contacts c JOIN done_with USING (id) ORDER BY c.id FOR NO KEY UPDATE OF c))
 	), changing AS MATERIALIZED (
-		SELECT l AS was, n FROM person p JOIN carillon.leads l ON l.id = p.lead_id CROSS JOIN LATERAL carillon.lead_with(l, (p.members - 'phone')
-			|| CASE WHEN p.members ? 'variables' THEN jsonb_build_object('variables', coalesce(l.raw_payload -> 'variables', '{}') || (p.members -> 'variables'))
-				ELSE '{}' END) n
-		WHERE n IS DISTINCT FROM l
+		SELECT l.id, w.given FROM person p JOIN carillon.leads l ON l.id = p.lead_id
+		CROSS JOIN LATERAL (SELECT carillon.contact_members(l, p.members) AS with_its, p.members AS given OFFSET 0) w
+		WHERE carillon.lead_with(l, w.with_its) IS DISTINCT FROM l
+	), locked AS MATERIALIZED (   -- as they are now: a result may have been noted in one meanwhile
+		SELECT l FROM carillon.leads l WHERE l.id = ANY (ARRAY(SELECT id FROM changing)) AND NOT (u).preview ORDER BY l.id FOR NO KEY UPDATE
 	), changed AS (
-		UPDATE carillon.leads l SET first_name = (c.n).first_name, last_name = (c.n).last_name, state = (c.n).state, list_id = (c.n).list_id,
-			time_zone = (c.n).time_zone, raw_payload = (c.n).raw_payload, updated_at = now()
-		FROM changing c WHERE l.id = (c.was).id AND NOT (u).preview
+		UPDATE carillon.leads l SET first_name = (n).first_name, last_name = (n).last_name, state = (n).state, list_id = (n).list_id,
+			time_zone = (n).time_zone, raw_payload = (n).raw_payload, updated_at = now()
+		FROM locked o JOIN changing c ON c.id = (o.l).id
+		CROSS JOIN LATERAL carillon.lead_with(o.l, carillon.contact_members(o.l, c.given)) n
+		WHERE l.id = c.id
 	), made AS (
 		INSERT INTO carillon.leads (tenant_id, external_id, first_name, last_name, phone, state, list_id, time_zone, auto_follow_up, raw_payload)
 		SELECT (u).tenant_id, CASE WHEN NOT EXISTS (SELECT FROM carillon.leads o WHERE o.tenant_id = (u).tenant_id
@@ -146,7 +171,8 @@ LANGUAGE sql VOLATILE AS $$
 		ON CONFLICT (campaign_id, lead_id) DO NOTHING
 	)
 	SELECT (SELECT count(*) FROM batch WHERE e164 IS NOT NULL), (SELECT count(*) FROM person), (SELECT count(*) FROM known),
-		(SELECT count(*) FROM changing c WHERE ((c.was).id IN (SELECT lead_id FROM known)) IS TRUE), (SELECT max(row) FROM batch)
+		(SELECT count(*) FROM changing c WHERE c.id IN (SELECT lead_id FROM known)),
+		CASE WHEN (u).preview THEN 0 ELSE (SELECT count(*) FROM person WHERE lead_id IS NULL) - (SELECT count(*) FROM made) END, (SELECT max(row) FROM batch)
 $$;
 
 -- One batch of an upload whose file is here. Its row is locked first, so that two who are at it take turns.
@@ -165,6 +191,9 @@ BEGIN
 		-- Two files with the same people, at the same time: the second finds the leads of the first.
 		PERFORM pg_advisory_xact_lock(hashtext('carillon upload ' || u.tenant_id));
 		SELECT * INTO b FROM carillon.upload_batch(u, most);
+		IF b.missed > 0 THEN   -- the next try sees them
+			RAISE EXCEPTION 'leads of the same external_id were made meanwhile' USING ERRCODE = 'serialization_failure';
+		END IF;
 		UPDATE carillon.uploads o SET worker = the_worker, touched_at = now(), applied_to = coalesce(b.last_row, o.applied_to),
 			created = o.created + b.people - b.known, updated = o.updated + b.updated,
 			duplicates = o.duplicates + b.good - (b.people - b.known) - b.updated,

@@ -8,7 +8,13 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/reschedule_campaigns.sql
 \ir lib/prepare.psql
-SELECT plan(86);
+\set file producer/api/sql/campaign_switch.sql
+\ir lib/prepare.psql
+\set file producer/api/sql/campaign_progress.sql
+\ir lib/prepare.psql
+\set file common/sql/apply_results.sql
+\ir lib/prepare.psql
+SELECT plan(107);
 
 -- A campaign with a lane of its own, open at any hour unless told otherwise.
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
@@ -191,17 +197,18 @@ SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
 CREATE TEMP TABLE switched AS SELECT fx.contact(:campaign) AS contact FROM generate_series(1, 6);
 EXECUTE seed_campaigns(1000) \gset switched_
 CREATE TEMP TABLE calls_of AS SELECT fx.scheduled_call(contact) AS id, row_number() OVER (ORDER BY contact) AS n FROM switched;
-UPDATE follow_ups f SET status = v.status, reason = v.reason FROM calls_of c JOIN (VALUES (2, 'queued', NULL), (3, 'dialing', NULL),
+SELECT fx.queued(id) FROM calls_of WHERE n = 2 \gset
+UPDATE follow_ups f SET status = v.status, reason = v.reason FROM calls_of c JOIN (VALUES (3, 'dialing', NULL),
 	(4, 'completed', NULL), (5, 'cancelled', 'operator')) v (n, status, reason) USING (n) WHERE f.id = c.id;
 EXECUTE switch_campaigns(5000) \gset idle_
 SELECT is(:idle_switched, 0, 'nothing to do while nobody switches');
 UPDATE lanes SET active = false WHERE id = :lane;
 SELECT is(fx.hold((SELECT id FROM calls_of WHERE n = 1)), 'lane', 'a stop holds at once');
 SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), true, 'its calls are to follow');
-EXECUTE switch_campaigns(4) \gset some_
-SELECT is(:some_switched, 4, 'a batch at a time');
-EXECUTE switch_campaigns(4) \gset some_
-EXECUTE switch_campaigns(4) \gset none_
+EXECUTE switch_campaigns(2) \gset some_
+SELECT is(:some_switched, 2, 'a batch at a time');
+EXECUTE switch_campaigns(2) \gset some_
+EXECUTE switch_campaigns(2) \gset none_
 SELECT results_eq('SELECT concat_ws('' '', status, reason) FROM calls_of JOIN follow_ups USING (id) ORDER BY n',
 	$$VALUES ('cancelled campaign_stopped'), ('cancelled campaign_stopped'), ('dialing'), ('completed'), ('cancelled operator'),
 		('cancelled campaign_stopped')$$, 'what is scheduled or queued is cancelled, nothing else');
@@ -248,13 +255,140 @@ EXECUTE switch_campaigns(5000) \gset back_
 SELECT is(fx.state(:dialed), 'cancelled because of campaign_stopped', 'one that comes back is cancelled as the others were');
 SELECT is((SELECT changing FROM campaigns WHERE id = :campaign), false, 'then it is through, whatever is talked about still');
 
--- ---- Hours and rules that change --------------------------------------------------------------------------------------
+-- A stop and a start read what they move, not what the campaign ever called.
+SELECT fx.campaign('old', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+SELECT count(fx.contact(:campaign)) FROM generate_series(1, 9) n \gset old_
+EXECUTE seed_campaigns(1000) \gset old_
+CREATE TEMP TABLE old_calls AS SELECT row_number() OVER (ORDER BY id) AS n, id FROM follow_ups WHERE lane_id = :lane;
+UPDATE follow_ups f SET status = CASE WHEN n < 4 THEN 'completed' ELSE 'cancelled' END, reason = CASE WHEN n >= 4 THEN 'operator' END
+FROM old_calls o WHERE o.n < 7 AND f.id = o.id;
+SELECT fx.queued(id) FROM old_calls WHERE n = 9 \gset
+EXECUTE campaign_switch('stop', :'campaign') \gset old_
+SELECT is(:'old_body'::jsonb, jsonb_build_object('id', :campaign, 'isActive', false, 'cancelled', 3), 'a stop says what it calls off: what waits, and what is queued');
+EXECUTE switch_campaigns(3) \gset old_
+SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND reason = 'campaign_stopped'), 3::bigint, 'its first batch has it, whatever the campaign called before');
+UPDATE campaigns SET changing = false;
+EXECUTE campaign_switch('start', :'campaign') \gset old_
+SELECT is(:'old_body'::jsonb, jsonb_build_object('id', :campaign, 'isActive', true, 'resumed', 3), 'a start what it takes up');
+EXECUTE switch_campaigns(3) \gset old_
+SELECT is((SELECT count(*) FROM follow_ups WHERE lane_id = :lane AND status = 'pending'), 3::bigint, 'and so is its first, whatever was called off before');
+CREATE FUNCTION fx.indexes(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	plan text := '';
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || statement LOOP
+		plan := plan || line || E'\n';
+	END LOOP;
+	RETURN (SELECT string_agg(DISTINCT m[1], ' ' ORDER BY m[1]) FROM regexp_matches(plan, '(?:Scan using|Index Scan on|Seq Scan on) (follow_ups\w*)', 'g') m);
+END $$;
+SET LOCAL enable_seqscan = off;
+SELECT matches(fx.indexes('EXECUTE campaign_switch(''stop'', ''1'')'), '^follow_ups_claim follow_ups_(pending|scheduled)$', 'a stop counts by the indexes of what waits');
+SELECT is(fx.indexes('EXECUTE campaign_switch(''start'', ''1'')'), 'follow_ups_stopped', 'a start by that of what was called off');
+SET LOCAL enable_seqscan = on;
+-- Many at once take turns.
+CREATE TEMP TABLE turns AS SELECT n, fx.campaign('turns ' || n, 'daily') AS campaign FROM generate_series(1, 2) n;
+SELECT count(fx.contact(campaign)) FROM turns, generate_series(1, 6) \gset turns_
+EXECUTE seed_campaigns(1000) \gset turns_
+UPDATE campaigns SET changing = false;
+UPDATE lanes SET active = false WHERE id IN (SELECT lane_id FROM campaigns JOIN turns ON campaign = campaigns.id);
+UPDATE campaigns SET change_at = now() - interval '1 second' WHERE id = (SELECT campaign FROM turns WHERE n = 2);
+EXECUTE switch_campaigns(3) \gset turns_
+EXECUTE switch_campaigns(3) \gset turns_
+SELECT is((SELECT array_agg(n) FROM (SELECT count(*) AS n FROM follow_ups WHERE reason = 'campaign_stopped' AND lane_id IN (SELECT lane_id FROM campaigns JOIN turns ON campaign = campaigns.id)
+	GROUP BY lane_id) t), '{3,3}', 'a small campaign is stopped beside a huge one');
+UPDATE campaigns SET changing = false;
 
+-- ---- Where it stands -----------------------------------------------------------------------------------------------------
+
+SELECT fx.campaign('progress', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+CREATE TEMP TABLE stands AS SELECT n, fx.contact(:campaign) AS contact FROM generate_series(1, 16) n;
+EXECUTE seed_campaigns(1000) \gset stands_
+SELECT count(fx.ended(fx.called(contact, now() - interval '1 hour'), 'SALE')) FROM stands WHERE n <= 3 \gset stands_
+SELECT fx.called(contact, now() - interval '1 hour') AS job FROM stands WHERE n = 4 \gset failed_
+UPDATE calls SET status = 'failed', outcome = 'NO_ANSWER' WHERE job_id = :'failed_job';
+UPDATE follow_ups f SET status = v.status, reason = v.reason
+FROM (VALUES (5, 'failed', 'number'), (6, 'cancelled', 'campaign_stopped'), (7, 'cancelled', 'operator'), (8, 'skipped', 'suppressed'), (9, 'skipped', 'suppressed'),
+	(10, 'skipped', 'stage')) v (n, status, reason) JOIN stands USING (n) WHERE f.id = fx.scheduled_call(contact);
+SELECT fx.queued(fx.scheduled_call(contact)) FROM stands WHERE n = 11 \gset stands_
+CREATE FUNCTION fx.reads(the_table text) RETURNS bigint LANGUAGE sql AS $$
+	SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = the_table AND schemaname = 'carillon'
+$$;
+SELECT fx.reads('calls') AS before \gset
+EXECUTE campaign_progress(:'campaign') \gset stands_
+SELECT is(fx.reads('calls') - :before, 0::bigint, 'calls that ended long ago are counted without being looked up');
+SELECT is(:'stands_body'::jsonb, '{"contacts": 16, "scheduled": 6, "calling": 0, "inProgress": 0, "completed": 3, "failed": 2, "cancelled": 2, "undetermined": 0,
+	"skipped": {"suppressed": 2, "stage": 1}, "callsPerMinute": 0.0, "eta": null}', 'what ended, what was called off, and what waits');
+CREATE TEMP TABLE talks AS SELECT n, s.status, fx.called(contact, now() - interval '1 minute', s.status) AS job
+FROM stands JOIN (VALUES (12, 'ringing'), (13, 'in_progress'), (14, 'undetermined'), (15, 'dialing')) s (n, status) USING (n);
+INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+SELECT c.job_id, 'fx', c.phone, c.lane_id, c.account_id, c.follow_up_id, c.status, now(), now() FROM calls c JOIN talks t ON t.job = c.job_id;
+SELECT count(fx.ended(fx.called(contact, now() - interval '1 minute'), 'SALE')) FROM stands WHERE n = 16 \gset stands_
+EXECUTE campaign_progress(:'campaign') \gset stands_
+SELECT is(:'stands_body'::jsonb - 'eta', '{"contacts": 16, "scheduled": 1, "calling": 2, "inProgress": 1, "completed": 4, "failed": 2, "cancelled": 2, "undetermined": 1,
+	"skipped": {"suppressed": 2, "stage": 1}, "callsPerMinute": 0.4}', 'and what goes on');
+SELECT is((:'stands_body'::jsonb ->> 'eta')::timestamptz, iso_utc(now() + interval '2.5 minutes')::timestamptz, 'the rest at the pace of the last ten minutes');
+
+-- ---- What does not end a recurrence --------------------------------------------------------------------------------------
+
+UPDATE campaigns SET rescheduling = false;
+CREATE TEMP TABLE missed AS SELECT v.*, fx.contact(fx.campaign('missed ' || what, frequency)) AS contact FROM (VALUES ('daily', 'settings'), ('daily', 'number'), ('none', 'once'))
+	v (frequency, what);
+CREATE FUNCTION fx.missed(the_what text) RETURNS bigint LANGUAGE sql AS $$ SELECT contact FROM missed WHERE what = the_what $$;
+EXECUTE seed_campaigns(1000) \gset missed_
+CREATE FUNCTION fx.dialing(the_contact bigint) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	queued uuid := fx.queued(fx.scheduled_call(the_contact));
+	job uuid := fx.called(the_contact, now(), 'dialing');
+BEGIN
+	UPDATE follow_ups SET status = 'dialing', job_id = job WHERE id = fx.scheduled_call(the_contact);
+	RETURN job;
+END $$;
+SELECT fx.dialing(fx.missed('settings')) AS settings, fx.dialing(fx.missed('number')) AS number, fx.dialing(fx.missed('once')) AS once \gset
+EXECUTE apply_results(ARRAY[:'settings', :'number', :'once']::uuid[], '{refused,refused,refused}', '{configuration,number,configuration}',
+	'{NULL,NULL,NULL}', '{400,400,400}', '{e,e,e}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', 10, 3600, 7200, 30) \g /dev/null
+EXECUTE seed_campaigns(1000) \gset missed_
+SELECT results_eq('SELECT what, fx.next_call(contact) FROM missed ORDER BY what',
+	format('VALUES (''number'', NULL), (''once'', NULL), (''settings'', %L::timestamptz)', :'tomorrow'), 'a refusal because of settings is followed by the next cycle''s call, one of the number is not');
 CREATE FUNCTION fx.rescheduled() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE campaign_reschedule(2) > 0 LOOP NULL; END LOOP;
 	PERFORM campaign_schedule(ARRAY(SELECT id FROM campaign_contacts WHERE schedule_at IS NOT NULL));
 END $$;
+CREATE FUNCTION fx.refused_again(the_contact bigint) RETURNS void LANGUAGE sql AS $$
+	UPDATE follow_ups SET status = 'failed', reason = 'configuration', next_look_at = NULL WHERE id = fx.scheduled_call(the_contact)
+$$;
+UPDATE campaigns SET assistant_id = 'another' WHERE id IN (SELECT campaign_id FROM campaign_contacts JOIN missed ON contact = id);
+SELECT fx.rescheduled() \gset
+SELECT results_eq('SELECT what, fx.next_call(contact) FROM missed ORDER BY what',
+	'VALUES (''number'', NULL), (''once'', now()), (''settings'', now())', 'when the settings change it is called at once');
+SELECT fx.refused_again(fx.missed('once')) \gset
+UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = (SELECT lane_id FROM follow_ups WHERE id = fx.scheduled_call(fx.missed('once')));
+SELECT fx.rescheduled() \gset
+SELECT is(fx.next_call(fx.missed('once')), now(), 'so it is with another account');
+SELECT fx.refused_again(fx.missed('once')) \gset
+UPDATE accounts SET settings = '{"assistant_id": "mended"}' WHERE id = fx.account('fx-two');
+SELECT fx.rescheduled() \gset
+SELECT is(fx.next_call(fx.missed('once')), now(), 'or other settings of the account');
+
+SELECT fx.campaign('called off', 'daily') AS campaign \gset
+SELECT lane_id AS lane FROM campaigns WHERE id = :campaign \gset
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset off_
+SELECT status AS cancelled FROM follow_up_cancel(fx.scheduled_call(:contact)) \gset
+EXECUTE seed_campaigns(1000) \gset off_
+SELECT is(fx.next_call(:contact), :'tomorrow'::timestamptz, 'an operator calls off one call, not those of the next days');
+UPDATE lanes SET window_start = '10:00', window_end = '16:00' WHERE id = :lane;
+SELECT fx.rescheduled() \gset
+SELECT is(fx.next_call(:contact), fx.local(:'local'::timestamp::date + interval '1 day 10 hours'), 'which new hours do not bring back');
+SELECT status AS cancelled FROM follow_up_cancel(fx.scheduled_call(:contact)) \gset
+EXECUTE seed_campaigns(1000) \gset off_
+SELECT is(fx.next_call(:contact), fx.local(:'local'::timestamp::date + interval '2 days 10 hours'), 'tomorrow''s call is followed by that of the day after');
+
+-- ---- Hours and rules that change --------------------------------------------------------------------------------------
+
 SELECT fx.rescheduled() \gset
 -- Tomorrow's calls, and some that are due.
 SELECT fx.campaign('hours', 'daily') AS campaign \gset
@@ -320,6 +454,25 @@ UPDATE campaigns SET frequency = 'daily' WHERE id = :campaign;
 SELECT fx.rescheduled() \gset
 SELECT results_eq('SELECT what FROM done WHERE fx.next_call(contact) IS NOT NULL ORDER BY what', $$VALUES ('missed'), ('reached')$$,
 	'a campaign that recurs calls all again that want to be called');
+
+-- What the frequency holds is looked at again behind the request, which may be one of a million contacts.
+SELECT fx.campaign('held by frequency', 'weekly') AS campaign \gset
+SELECT fx.contact(:campaign) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset by_
+SELECT now() + interval '3 days' AS held_until \gset
+UPDATE follow_ups SET gate = 'frequency', next_look_at = :'held_until' WHERE id = fx.scheduled_call(:contact);
+CREATE FUNCTION fx.looked_at(the_contact bigint) RETURNS timestamptz LANGUAGE sql AS $$ SELECT next_look_at FROM follow_ups WHERE id = fx.scheduled_call(the_contact) $$;
+UPDATE campaigns SET frequency = 'daily' WHERE id = :campaign;
+SELECT is(fx.looked_at(:contact), :'held_until'::timestamptz, 'a request with another frequency touches no call');
+SELECT fx.rescheduled() \gset
+SELECT is(fx.looked_at(:contact), now(), 'its batches look at what the frequency held again');
+
+CREATE TEMP TABLE locked (name text);
+CREATE FUNCTION fx.locked() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO locked VALUES (TG_TABLE_NAME); RETURN NULL; END $$;
+CREATE TRIGGER locked BEFORE UPDATE ON lanes FOR EACH STATEMENT EXECUTE FUNCTION fx.locked();
+CREATE TRIGGER locked BEFORE UPDATE ON campaigns FOR EACH STATEMENT EXECUTE FUNCTION fx.locked();
+INSERT INTO holidays (tenant_id, day) VALUES ('fx', '2020-01-01');
+SELECT results_eq('SELECT name FROM locked', $$VALUES ('campaigns'), ('lanes')$$, 'a holiday locks campaigns before lanes, as all others do');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -22,7 +22,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/seed_campaigns.sql
 \ir lib/prepare.psql
-SELECT plan(33);
+SELECT plan(39);
 
 CREATE FUNCTION fx.campaign(the_name text) RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO campaigns (tenant_id, lane_id, name) VALUES ('fx', fx.lane(the_name), the_name) RETURNING id
@@ -97,6 +97,61 @@ EXECUTE upload_apply(:json_upload, 'w', 100) \gset json_
 EXECUTE upload_apply(:json_upload, 'w', 100) \gset json_
 SELECT is((SELECT row(created, updated, duplicates, rejected)::text FROM uploads WHERE id = :json_upload), '(1,1,1,1)', 'JSON: one new, one changed, one the same');
 SELECT is((SELECT raw_payload -> 'variables' FROM leads WHERE phone_e164 = :'one'), '{"a": "1", "b": "2"}', 'variables are added to');
+
+-- ---- Contacts that were done with -----------------------------------------------------------------------------------------
+
+CREATE FUNCTION fx.upload(the_campaign bigint, is_preview boolean, rows jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	the_upload bigint;
+BEGIN
+	INSERT INTO uploads (tenant_id, campaign_id, preview, worker) VALUES ('fx', the_campaign, is_preview, 'w') RETURNING id INTO the_upload;
+	PERFORM upload_stage(the_upload, array_agg(n + 1), array_agg(n::text), array_agg(r::text), array_agg(NULL::text)) FROM jsonb_array_elements(rows) WITH ORDINALITY e (r, n);
+	UPDATE uploads SET state = 'applying' WHERE id = the_upload;
+	WHILE (SELECT state FROM uploads WHERE id = the_upload) = 'applying' LOOP PERFORM upload_apply(the_upload, 'w', 100); END LOOP;
+	RETURN the_upload;
+END $$;
+SELECT fx.campaign('again') AS again \gset
+CREATE TEMP TABLE again (what text, status text, reason text, outcome text, lead bigint);
+INSERT INTO again SELECT v.*, fx.lead() FROM (VALUES ('called off', 'cancelled', 'operator', NULL), ('of the campaign', 'cancelled', 'campaign_stopped', NULL),
+	('settings', 'failed', 'configuration', NULL), ('number', 'failed', 'number', NULL), ('suppressed', 'skipped', 'suppressed', NULL), ('waits', 'pending', NULL, NULL),
+	('reached', 'completed', NULL, 'SALE'), ('missed', 'completed', NULL, 'NO_ANSWER'), ('talks', 'completed', NULL, NULL)) v;
+INSERT INTO campaign_contacts (campaign_id, lead_id) SELECT :again, lead FROM again;
+EXECUTE seed_campaigns(100) \gset again_
+UPDATE follow_ups f SET status = a.status, reason = a.reason FROM again a WHERE f.lead_id = a.lead;
+INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at, outcome)
+SELECT uuid_v7(), 'fx', f.id, 'campaign', f.lane_id, l.id, fx.account(), 'omni', l.phone_e164, 1, CASE WHEN a.outcome IS NULL THEN 'calling' ELSE 'completed' END, 'w/1', now(), a.outcome
+FROM again a JOIN follow_ups f ON f.lead_id = a.lead JOIN leads l ON l.id = a.lead WHERE a.status = 'completed';
+SELECT jsonb_agg(jsonb_build_object('phone', phone_e164)) AS rows FROM leads JOIN again ON lead = id \gset again_
+CREATE FUNCTION fx.again() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT what FROM again JOIN campaign_contacts c ON c.lead_id = lead WHERE schedule_at IS NOT NULL ORDER BY what
+$$;
+SELECT fx.upload(:again, true, :'again_rows') \gset
+SELECT is_empty('SELECT fx.again()', 'a preview calls nobody');
+SELECT fx.upload(:again, false, :'again_rows') AS id \gset again_
+SELECT results_eq('SELECT fx.again()', $$VALUES ('called off'), ('missed'), ('settings'), ('suppressed')$$,
+	'a contact that waits for no call is called again, unless it was reached or its number is refused');
+SELECT is((SELECT row(created, updated, duplicates)::text FROM uploads WHERE id = :again_id), '(0,0,9)', 'it is no other contact for that');
+UPDATE campaigns SET frequency = 'daily' WHERE id = :again;
+UPDATE campaign_contacts SET schedule_at = NULL WHERE campaign_id = :again;
+UPDATE calls SET outcome = 'DO_NOT_CALL' WHERE outcome = 'NO_ANSWER';
+SELECT fx.upload(:again, false, :'again_rows') \gset
+SELECT results_eq('SELECT fx.again()', $$VALUES ('called off'), ('reached'), ('settings'), ('suppressed')$$, 'of one that recurs those that want to be called');
+
+-- Somebody else makes a lead of the same external_id while a batch is under way.
+SELECT fx.phone() AS five, fx.phone() AS six \gset
+CREATE FUNCTION fx.meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO leads (tenant_id, phone, external_id) VALUES ('fx', '+12125550199', 'taken');
+	RETURN NEW;
+END $$;
+CREATE TRIGGER meanwhile BEFORE INSERT ON leads FOR EACH ROW WHEN (NEW.external_id = 'taken' AND NEW.phone <> '+12125550199') EXECUTE FUNCTION fx.meanwhile();
+SELECT jsonb_build_array(jsonb_build_object('phone', :'five', 'external_id', 'taken'), jsonb_build_object('phone', :'six', 'external_id', 'free')) AS rows \gset taken_
+SELECT throws_ok(format('SELECT fx.upload(%s, false, %L)', :again, :'taken_rows'), '40001', NULL, 'the batch is tried again, for nobody is left out');
+DROP TRIGGER meanwhile ON leads;
+INSERT INTO leads (tenant_id, phone, external_id) VALUES ('fx', '+12125550199', 'taken');
+SELECT fx.upload(:again, false, :'taken_rows') AS id \gset taken_
+SELECT results_eq(format('SELECT external_id FROM leads JOIN campaign_contacts c ON c.lead_id = leads.id WHERE phone_e164 IN (%L, %L) AND c.campaign_id = %s ORDER BY 1', :'five', :'six', :again),
+	$$VALUES ('free'), (NULL)$$, 'and is a contact then, without an id that is another''s');
 
 -- ---- The file of rejected rows --------------------------------------------------------------------------------------------
 

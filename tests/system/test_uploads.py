@@ -285,6 +285,20 @@ def test_two_files_with_the_same_people_at_once(stack):
     assert sum(end["duplicates"] for end in ends) == 20_000 - len(bad) and [end["rejected"] for end in ends] == [len(bad)] * 2
 
 
+def test_what_others_note_in_a_lead_meanwhile_stays(stack):
+    stack.start("producer")
+    its, lead, answers = campaign(stack), stack.lead(auto_follow_up=False), []
+    thread = threading.Thread(target=lambda: answers.append(
+        upload(stack, its, json.dumps([{"phone": lead["phone"], "variables": {"a": "1"}}]), headers={"Content-Type": "application/json"})))
+    with stack.db.transaction():   # as a result is applied
+        stack.db.execute("update carillon.leads set raw_payload = raw_payload || '{\"dispatch\": {\"status\": \"completed\"}}' where id = %s", (lead["id"],))
+        thread.start()
+        stack.wait_until(lambda: stack.value("select count(*) from pg_locks where not granted") > 0, 20, "the batch waits for it")
+    thread.join()
+    assert counts(answers[0]) == (1, 0, 0, 0)   # no contact yet
+    assert stack.value("select raw_payload from carillon.leads") == {"dispatch": {"status": "completed"}, "variables": {"a": "1"}}
+
+
 def test_another_producer_goes_on_where_one_was_killed(stack):
     stack.start("producer", "producer", SWEEP_INTERVAL_S=1)
     first, second = stack.processes[-2:]

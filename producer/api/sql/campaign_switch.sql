@@ -3,11 +3,10 @@
 -- calls are cancelled, or taken up again, in batches behind it. $1 start or stop, $2 id
 WITH campaign AS MATERIALIZED (
 	SELECT k.id, k.lane_id FROM campaigns k WHERE k.id = query_id($2::text) AND k.deleted_at IS NULL
-), waiting AS MATERIALIZED (
-	SELECT count(*) AS calls FROM follow_ups f WHERE f.source = 'campaign' AND f.lane_id = (SELECT lane_id FROM campaign)
-	AND CASE $1::text WHEN 'stop' THEN f.status IN ('pending', 'queued') ELSE f.status = 'cancelled' AND f.reason = 'campaign_stopped' END
+), waiting AS MATERIALIZED (   -- counted before anything is locked, up to a million: no count keeps a campaign from its stop
+	SELECT count(*) AS calls FROM (SELECT FROM campaign k CROSS JOIN LATERAL campaign_waiting(k.lane_id, $1::text = 'start') LIMIT 1000000) w
 ), turned AS MATERIALIZED (
-	SELECT id FROM campaign WHERE campaign_turn(id, $1::text = 'start', NULL) IS NOT NULL
+	SELECT k.id FROM campaign k CROSS JOIN waiting w WHERE CASE WHEN w.calls >= 0 THEN campaign_turn(k.id, $1::text = 'start', NULL) END IS NOT NULL
 )
 SELECT CASE WHEN EXISTS (SELECT FROM turned) THEN 200 ELSE 404 END AS status, CASE WHEN EXISTS (SELECT FROM turned)
 	THEN jsonb_build_object('id', (SELECT id FROM turned), 'isActive', $1::text = 'start',
