@@ -347,8 +347,10 @@ BEGIN
 	RETURN job;
 END $$;
 SELECT fx.dialing(fx.missed('settings')) AS settings, fx.dialing(fx.missed('number')) AS number, fx.dialing(fx.missed('once')) AS once \gset
+SET LOCAL ROLE carillon_consumer;
 EXECUTE apply_results(ARRAY[:'settings', :'number', :'once']::uuid[], '{refused,refused,refused}', '{configuration,number,configuration}',
 	'{NULL,NULL,NULL}', '{400,400,400}', '{e,e,e}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', 10, 3600, 7200, 30) \g /dev/null
+RESET ROLE;
 EXECUTE seed_campaigns(1000) \gset missed_
 SELECT results_eq('SELECT what, fx.next_call(contact) FROM missed ORDER BY what',
 	format('VALUES (''number'', NULL), (''once'', NULL), (''settings'', %L::timestamptz)', :'tomorrow'), 'a refusal because of settings is followed by the next cycle''s call, one of the number is not');
