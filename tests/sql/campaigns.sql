@@ -14,7 +14,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file common/sql/apply_results.sql
 \ir lib/prepare.psql
-SELECT plan(107);
+SELECT plan(109);
 
 -- A campaign with a lane of its own, open at any hour unless told otherwise.
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
@@ -329,6 +329,13 @@ SELECT count(fx.ended(fx.called(contact, now() - interval '1 minute'), 'SALE')) 
 EXECUTE campaign_progress(:'campaign') \gset stands_
 SELECT is(:'stands_body'::jsonb - 'eta', '{"contacts": 16, "scheduled": 1, "calling": 2, "inProgress": 1, "completed": 4, "failed": 2, "cancelled": 2, "undetermined": 1,
 	"skipped": {"suppressed": 2, "stage": 1}, "callsPerMinute": 0.4}', 'and what goes on');
+SELECT bind_tenant('fx') \gset
+EXECUTE campaign_progress(:'campaign') \gset own_
+EXECUTE campaign_switch('stop', :'campaign') \gset own_stop_
+EXECUTE campaign_switch('start', :'campaign') \gset own_start_
+RESET ROLE;
+SELECT is(:'own_body'::jsonb, :'stands_body'::jsonb, 'a tenant reads the same of its own');
+SELECT is(:'own_stop_body'::jsonb ->> 'cancelled', '1', 'and stops it itself');
 SELECT is((:'stands_body'::jsonb ->> 'eta')::timestamptz, iso_utc(now() + interval '2.5 minutes')::timestamptz, 'the rest at the pace of the last ten minutes');
 
 -- ---- What does not end a recurrence --------------------------------------------------------------------------------------
@@ -347,8 +354,10 @@ BEGIN
 	RETURN job;
 END $$;
 SELECT fx.dialing(fx.missed('settings')) AS settings, fx.dialing(fx.missed('number')) AS number, fx.dialing(fx.missed('once')) AS once \gset
+SET LOCAL ROLE carillon_consumer;
 EXECUTE apply_results(ARRAY[:'settings', :'number', :'once']::uuid[], '{refused,refused,refused}', '{configuration,number,configuration}',
 	'{NULL,NULL,NULL}', '{400,400,400}', '{e,e,e}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', 10, 3600, 7200, 30) \g /dev/null
+RESET ROLE;
 EXECUTE seed_campaigns(1000) \gset missed_
 SELECT results_eq('SELECT what, fx.next_call(contact) FROM missed ORDER BY what',
 	format('VALUES (''number'', NULL), (''once'', NULL), (''settings'', %L::timestamptz)', :'tomorrow'), 'a refusal because of settings is followed by the next cycle''s call, one of the number is not');
