@@ -67,14 +67,45 @@ void provider_request_clear(struct provider_request *r)
 	buf_clear(&r->body);
 }
 
-void add_origin(struct buf *b, const char *base_url, const char *path)
+void add_base_url(struct buf *b, const struct account *a, const char *path)
 {
-	size_t n = strlen(base_url);
+	const char *base = account_setting(a, "base_url");
+	size_t n = base ? strlen(base) : 0;
 
-	while (n > 0 && base_url[n - 1] == '/')
+	while (n > 0 && base[n - 1] == '/')
 		n--;
-	buf_add(b, base_url, n);
+	buf_add(b, base ? base : "", n);
 	buf_adds(b, path);
+}
+
+void add_path_segment(struct buf *b, const char *text)
+{
+	buf_addc(b, '/');
+	buf_add_url(b, text, strlen(text));
+}
+
+bool add_api_key(struct provider_request *r, const struct account *a, const char *start)
+{
+	const char *key = account_setting(a, "api_key");
+
+	if (!key)
+		return false;
+	buf_adds(&r->authorization, start);
+	buf_adds(&r->authorization, key);
+	return true;
+}
+
+bool request_is_whole(const struct provider_request *r)
+{
+	return !r->url.failed && !r->authorization.failed && !r->body.failed;
+}
+
+bool request_is_built(const struct provider_request *r, const struct account *a, struct buf *error)
+{
+	if (request_is_whole(r))
+		return true;
+	buf_addf(error, "account %s: the request is too large", a->name);
+	return false;
 }
 
 void add_member(struct buf *b, const char *name, const char *value, bool first)
@@ -241,6 +272,14 @@ void verdict_unknown(struct verdict *v, const char *reason)
 	verdict_error(v, reason);
 }
 
+void verdict_accept(struct verdict *v, const char *provider_call_id, const char *reason)
+{
+	if (copy_text(provider_call_id, v->provider_call_id, sizeof(v->provider_call_id)))
+		v->result = RESULT_ACCEPTED;
+	else
+		verdict_unknown(v, reason);
+}
+
 const char *adapter_error_text(const json_t *body)
 {
 	static const char *const fields[] = {"error_description", "message", "error", "detail",
@@ -390,6 +429,19 @@ void found_call_words(struct found_call *f, const struct rule_set *rules, const 
 {
 	f->rules = rules;
 	f->tenant = tenant;
+}
+
+const json_t *rows_at(const json_t *body, const char *path)
+{
+	const json_t *rows = json_path(body, path);
+
+	return json_is_array(rows) ? rows : NULL;
+}
+
+void found_call_phone(struct found_call *f, const char *text)
+{
+	if (!text || phone_normalize(text, strlen(text), f->phone) != PHONE_OK)
+		f->phone[0] = '\0';
 }
 
 /* "Not provided" is what an agent writes that heard nothing. */

@@ -196,6 +196,8 @@ void adapter_error_texts(const json_t *body, char *ret_text, size_t n);
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);
 void verdict_refuse(struct verdict *v, const struct refusal_rule *rule, const char *reason);
 void verdict_unknown(struct verdict *v, const char *reason);
+/* Accepted as this call; if that is no id, unknown for this reason. */
+void verdict_accept(struct verdict *v, const char *provider_call_id, const char *reason);
 /* Foreign words, cut to fit and made text. */
 void verdict_error(struct verdict *v, const char *reason);
 /* `"customer_name":"Ada","job_id":"...","lead_id":"..."` and the lead's own variables. */
@@ -206,8 +208,20 @@ void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_
 void add_metadata(struct buf *b, const struct dial *d);
 /* `,"name":"value"` or, with `first`, without the comma. */
 void add_member(struct buf *b, const char *name, const char *value, bool first);
-/* Base URL without its final slashes, then `path`. */
-void add_origin(struct buf *b, const char *base_url, const char *path);
+/* The account's base URL without its final slashes, then `path`. */
+void add_base_url(struct buf *b, const struct account *a, const char *path);
+/* '/' and the text, escaped. */
+void add_path_segment(struct buf *b, const char *text);
+/* The account's key as a header line that begins with `start`; false: it has none. */
+bool add_api_key(struct provider_request *r, const struct account *a, const char *start);
+/* Whether all of it had room. */
+bool request_is_whole(const struct provider_request *r);
+/* The same for build(), which is to give a reason. */
+bool request_is_built(const struct provider_request *r, const struct account *a, struct buf *error);
+/* The array at a path of a list's answer; NULL if it is none. */
+const json_t *rows_at(const json_t *body, const char *path);
+/* "" for what is no number; `text` may be NULL. */
+void found_call_phone(struct found_call *f, const char *text);
 /* The outcome of an end: what an agent said, else what the provider's own word means. Each takes
  * the first one that is a word, and is false for none. */
 bool found_call_said(struct found_call *f, const struct adapter *ad, const char *text);

@@ -69,19 +69,11 @@ static const char *speaker_of(const struct account *a)
 	return n == 1 ? found : NULL;
 }
 
-/* No scheme before the key. */
-static void add_authorization(const struct account *a, struct provider_request *r)
+/* No scheme before the key. False: the account has none. */
+static bool begin_request(const struct account *a, struct provider_request *r)
 {
-	const char *key = account_setting(a, "api_key");
-
-	buf_addf(&r->authorization, "authorization: %s", key ? key : "");
-}
-
-static void add_url(const struct account *a, struct provider_request *r)
-{
-	const char *base = account_setting(a, "base_url");
-
-	add_origin(&r->url, base ? base : "", PATH_CALLS);
+	add_base_url(&r->url, a, PATH_CALLS);
+	return add_api_key(r, a, "authorization: ");
 }
 
 static void add_body(struct buf *b, const struct account *a, const struct dial *d,
@@ -121,19 +113,15 @@ static bool build(const struct account *a, const struct dial *d, struct provider
 {
 	const char *speaker = speaker_of(a);
 
-	if (!account_setting(a, "api_key") || !speaker) {
+	if (!speaker || !begin_request(a, r)) {
 		buf_addf(error,
 			 "account %s: api_key and one of pathway_id, agent_id, persona_id and task "
 			 "are needed",
 			 a->name);
 		return false;
 	}
-	add_url(a, r);
-	add_authorization(a, r);
 	add_body(&r->body, a, d, speaker);
-	if (r->url.failed || r->authorization.failed || r->body.failed)
-		buf_addf(error, "account %s: the request is too large", a->name);
-	return !r->url.failed && !r->authorization.failed && !r->body.failed;
+	return request_is_built(r, a, error);
 }
 
 static void read_created(const struct adapter *ad, const char *job_id, const json_t *body,
@@ -152,11 +140,7 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 			       *text ? text : "refused without a reason");
 		return;
 	}
-	if (refused || !copy_text(id, v->provider_call_id, sizeof(v->provider_call_id))) {
-		verdict_unknown(v, "neither accepted nor refused");
-		return;
-	}
-	v->result = RESULT_ACCEPTED;
+	verdict_accept(v, refused ? NULL : id, "neither accepted nor refused");
 }
 
 /* ---- Look-up ---- */
@@ -170,33 +154,26 @@ static bool build_list(const struct adapter *ad, const struct account *a,
 {
 	char from[TIME_TEXT_BYTES], to[TIME_TEXT_BYTES];
 
-	if (!account_setting(a, "api_key"))
+	if (!begin_request(a, r))
 		return false;
 	time_format(q->from_ms, from);
 	time_format(q->to_ms, to);
-	add_url(a, r);
 	buf_addf(&r->url, "?limit=%d&start_date=%s&end_date=%s", ad->list_page_rows, from, to);
-	add_authorization(a, r);
-	return !r->url.failed && !r->authorization.failed;
+	return request_is_whole(r);
 }
 
 static const json_t *list_rows(const json_t *body)
 {
-	const json_t *rows = json_path(body, "calls");
-
-	return json_is_array(rows) ? rows : NULL;
+	return rows_at(body, "calls");
 }
 
 static bool build_get(const struct account *a, const char *provider_call_id,
 		      struct provider_request *r)
 {
-	if (!account_setting(a, "api_key"))
+	if (!begin_request(a, r))
 		return false;
-	add_url(a, r);
-	buf_addc(&r->url, '/');
-	buf_add_url(&r->url, provider_call_id, strlen(provider_call_id));
-	add_authorization(a, r);
-	return !r->url.failed && !r->authorization.failed;
+	add_path_segment(&r->url, provider_call_id);
+	return request_is_whole(r);
 }
 
 static bool build_hang_up(const struct account *a, const char *provider_call_id, const json_t *row,
@@ -210,17 +187,16 @@ static bool build_hang_up(const struct account *a, const char *provider_call_id,
 	return !r->url.failed;
 }
 
-/* With and without its '+'. "" for what is no number. */
-static void read_phone(const char *text, char ret_phone[PHONE_BYTES])
+/* With and without its '+'. */
+static void read_phone(const char *text, struct found_call *f)
 {
 	char whole[32];
 
-	ret_phone[0] = '\0';
-	if (!text || phone_normalize(text, strlen(text), ret_phone) == PHONE_OK)
+	found_call_phone(f, text);
+	if (f->phone[0] || !text)
 		return;
 	snprintf(whole, sizeof(whole), "+%.20s", text);
-	if (phone_normalize(whole, strlen(whole), ret_phone) != PHONE_OK)
-		ret_phone[0] = '\0';
+	found_call_phone(f, whole);
 }
 
 /* The refusal behind a call that ended before it was sent to the line. */
@@ -264,7 +240,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 		return false;
 	if (job_id)
 		copy_text(job_id, f->job_id, sizeof(f->job_id));
-	read_phone(json_path_text(row, "to"), f->phone);
+	read_phone(json_path_text(row, "to"), f);
 	if (!created || time_parse(created, strlen(created), &f->created_at) != 0)
 		f->created_at = MSG_NO_TIME;
 	f->ended = bland_is_over(row);

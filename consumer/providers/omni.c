@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "common/msg.h"
 
+#define KEY_HEADER "Authorization: Bearer "
 #define PATH_DISPATCH "/api/v1/calls/dispatch"
 #define PATH_LOGS "/api/v1/calls/logs"
 #define LOG_PAGE_ROWS 150 /* the most it gives */
@@ -56,16 +57,8 @@ static void add_url(const struct account *a, const char *path, struct buf *b)
 		buf_add(b, whole, n - tail);
 		buf_adds(b, path);
 	} else {
-		const char *base = account_setting(a, "base_url");
-		add_origin(b, base ? base : "", path);
+		add_base_url(b, a, path);
 	}
-}
-
-static void add_authorization(const struct account *a, struct provider_request *r)
-{
-	const char *key = account_setting(a, "api_key");
-
-	buf_addf(&r->authorization, "Authorization: Bearer %s", key ? key : "");
 }
 
 static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
@@ -75,7 +68,7 @@ static bool build(const struct account *a, const struct dial *d, struct provider
 	const char *from = account_setting(a, "from_number_id");
 	struct buf *b = &r->body;
 
-	if (!account_setting(a, "api_key") || !is_number(agent) || (from && !is_number(from))) {
+	if (!is_number(agent) || (from && !is_number(from)) || !add_api_key(r, a, KEY_HEADER)) {
 		buf_addf(error,
 			 "account %s: api_key, agent_id (a number) and from_number_id (a "
 			 "number, if any) are needed",
@@ -83,7 +76,6 @@ static bool build(const struct account *a, const struct dial *d, struct provider
 		return false;
 	}
 	add_url(a, PATH_DISPATCH, &r->url);
-	add_authorization(a, r);
 	buf_adds(b, "{\"agent_id\":");
 	buf_adds(b, agent);
 	add_member(b, "to_number", d->phone, false);
@@ -94,9 +86,7 @@ static bool build(const struct account *a, const struct dial *d, struct provider
 	buf_adds(b, "},\"metadata\":{");
 	add_metadata(b, d);
 	buf_adds(b, "}}");
-	if (r->url.failed || r->authorization.failed || b->failed)
-		buf_addf(error, "account %s: the request is too large", a->name);
-	return !r->url.failed && !r->authorization.failed && !b->failed;
+	return request_is_built(r, a, error);
 }
 
 static void read_created(const struct adapter *ad, const char *job_id, const json_t *body,
@@ -118,12 +108,8 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 		verdict_refuse(v, rule, text ? text : "refused without a reason");
 		return;
 	}
-	if (refused || json_path_text(body, "error") ||
-	    !copy_text(id, v->provider_call_id, sizeof(v->provider_call_id))) {
-		verdict_unknown(v, "neither accepted nor refused");
-		return;
-	}
-	v->result = RESULT_ACCEPTED;
+	verdict_accept(v, refused || json_path_text(body, "error") ? NULL : id,
+		       "neither accepted nor refused");
 }
 
 /* ---- Look-up ---- */
@@ -133,19 +119,16 @@ static bool build_list(const struct adapter *ad, const struct account *a,
 {
 	const char *agent = account_setting(a, "agent_id");
 
-	if (!account_setting(a, "api_key") || !is_number(agent))
+	if (!is_number(agent) || !add_api_key(r, a, KEY_HEADER))
 		return false;
 	add_url(a, PATH_LOGS, &r->url);
 	buf_addf(&r->url, "?pageno=%d&pagesize=%d&agentid=%s", q->page, ad->list_page_rows, agent);
-	add_authorization(a, r);
-	return !r->url.failed && !r->authorization.failed;
+	return request_is_whole(r);
 }
 
 static const json_t *list_rows(const json_t *body)
 {
-	const json_t *rows = json_path(body, "call_log_data");
-
-	return json_is_array(rows) ? rows : NULL;
+	return rows_at(body, "call_log_data");
 }
 
 /* "MM/DD/YYYY HH:MM:SS"; the zone is not documented and taken as UTC. */
@@ -178,7 +161,6 @@ static void read_outcome(const json_t *row, struct found_call *f)
 static bool read_row(const json_t *row, struct found_call *f)
 {
 	char number[32], log_id[64];
-	const char *phone = json_path_text(row, "to_number");
 	const char *id = json_path_scalar(row, "call_request_id.id", number, sizeof(number));
 	int64_t seconds = 0;
 
@@ -190,8 +172,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 		snprintf(log_id, sizeof(log_id), "log:%s", id ? id : "");
 		id = id ? log_id : NULL;
 	}
-	if (phone && phone_normalize(phone, strlen(phone), f->phone) != PHONE_OK)
-		f->phone[0] = '\0';
+	found_call_phone(f, json_path_text(row, "to_number"));
 	if (!copy_text(id, f->provider_call_id, sizeof(f->provider_call_id)))
 		return false;
 	f->created_at = log_time(json_path_text(row, "time_of_call"));

@@ -82,16 +82,13 @@ static bool add_authorization(const struct account *a, struct provider_request *
 /* ".../Accounts/AC.../Calls" and what comes behind. */
 static bool add_url(const struct account *a, const char *call_sid, struct buf *url)
 {
-	const char *base = account_setting(a, "base_url");
 	const char *sid = account_setting(a, "account_sid");
 
-	add_origin(url, base ? base : "", "/2010-04-01/Accounts/");
-	buf_add_url(url, sid ? sid : "", sid ? strlen(sid) : 0);
+	add_base_url(url, a, "/2010-04-01/Accounts");
+	add_path_segment(url, sid ? sid : "");
 	buf_adds(url, "/Calls");
-	if (call_sid) {
-		buf_addc(url, '/');
-		buf_add_url(url, call_sid, strlen(call_sid));
-	}
+	if (call_sid)
+		add_path_segment(url, call_sid);
 	buf_adds(url, ".json");
 	return !url->failed;
 }
@@ -227,21 +224,14 @@ static bool build(const struct account *a, const struct dial *d, struct provider
 	add_number_field(&r->body, "Timeout", RING_TIMEOUT_S);
 	add_number_field(&r->body, "TimeLimit", d->max_call_s);
 	add_callbacks(&r->body, a, d);
-	if (r->url.failed || r->body.failed)
-		buf_addf(error, "account %s: the request is too large", a->name);
-	return !r->url.failed && !r->body.failed;
+	return request_is_built(r, a, error);
 }
 
 static void read_created(const struct adapter *ad, const char *job_id, const json_t *body,
 			 struct verdict *v)
 {
 	(void)ad, (void)job_id;
-	if (!copy_text(json_path_text(body, "sid"), v->provider_call_id,
-		       sizeof(v->provider_call_id))) {
-		verdict_unknown(v, "a 2xx answer without a call id");
-		return;
-	}
-	v->result = RESULT_ACCEPTED;
+	verdict_accept(v, json_path_text(body, "sid"), "a 2xx answer without a call id");
 }
 
 /* ---- Look-up ---- */
@@ -261,9 +251,7 @@ static bool build_list(const struct adapter *ad, const struct account *a,
 
 static const json_t *list_rows(const json_t *body)
 {
-	const json_t *rows = json_path(body, "calls");
-
-	return json_is_array(rows) ? rows : NULL;
+	return rows_at(body, "calls");
 }
 
 static bool build_get(const struct account *a, const char *provider_call_id,
@@ -313,7 +301,6 @@ static bool read_row(const json_t *row, struct found_call *f)
 {
 	const char *status = json_path_text(row, "status");
 	const char *direction = json_path_text(row, "direction");
-	const char *phone = json_path_text(row, "to");
 
 	if (!copy_text(json_path_text(row, "sid"), f->provider_call_id,
 		       sizeof(f->provider_call_id)))
@@ -321,8 +308,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 	/* Calls to us, and those that instructions made, are none that a create of ours asked for.
 	 */
 	bool asked_for = !direction || strcmp(direction, "outbound-api") == 0;
-	if (!asked_for || !phone || phone_normalize(phone, strlen(phone), f->phone) != PHONE_OK)
-		f->phone[0] = '\0';
+	found_call_phone(f, asked_for ? json_path_text(row, "to") : NULL);
 	f->created_at = twilio_time(json_path_text(row, "date_created"));
 	if (!twilio_status(status, &f->type))
 		return true;

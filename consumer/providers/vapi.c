@@ -57,18 +57,11 @@ static const struct refusal_rule refusals[] = {
 
 /* ---- Create ---- */
 
-static void add_authorization(const struct account *a, struct provider_request *r)
+/* False: the account has no key. */
+static bool begin_request(const struct account *a, struct provider_request *r)
 {
-	const char *key = account_setting(a, "api_key");
-
-	buf_addf(&r->authorization, "Authorization: Bearer %s", key ? key : "");
-}
-
-static void add_url(const struct account *a, struct provider_request *r)
-{
-	const char *base = account_setting(a, "base_url");
-
-	add_origin(&r->url, base ? base : "", PATH_CALL);
+	add_base_url(&r->url, a, PATH_CALL);
+	return add_api_key(r, a, "Authorization: Bearer ");
 }
 
 /*
@@ -158,17 +151,13 @@ static void add_body(struct buf *b, const struct account *a, const struct dial *
 static bool build(const struct account *a, const struct dial *d, struct provider_request *r,
 		  struct buf *error)
 {
-	if (!account_setting(a, "api_key") || !assistant_of(a, d) || !number_of(a, d)) {
+	if (!assistant_of(a, d) || !number_of(a, d) || !begin_request(a, r)) {
 		buf_addf(error, "account %s: api_key, assistant_id and phone_number_id are needed",
 			 a->name);
 		return false;
 	}
-	add_url(a, r);
-	add_authorization(a, r);
 	add_body(&r->body, a, d);
-	if (r->url.failed || r->authorization.failed || r->body.failed)
-		buf_addf(error, "account %s: the request is too large", a->name);
-	return !r->url.failed && !r->authorization.failed && !r->body.failed;
+	return request_is_built(r, a, error);
 }
 
 /* The refusal behind a call that ended before it was dialed; NULL if it was dialed. */
@@ -188,7 +177,6 @@ static const struct refusal_rule *refusal_of_end(const struct adapter *ad, const
 static void read_created(const struct adapter *ad, const char *job_id, const json_t *body,
 			 struct verdict *v)
 {
-	const char *id = json_path_text(body, "id");
 	const char *name = json_path_text(body, "name");
 	const struct refusal_rule *rule = refusal_of_end(ad, body);
 
@@ -200,11 +188,7 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 		verdict_refuse(v, rule, json_path_text(body, "endedReason"));
 		return;
 	}
-	if (!copy_text(id, v->provider_call_id, sizeof(v->provider_call_id))) {
-		verdict_unknown(v, "a 2xx answer without a call id");
-		return;
-	}
-	v->result = RESULT_ACCEPTED;
+	verdict_accept(v, json_path_text(body, "id"), "a 2xx answer without a call id");
 }
 
 /* ---- Look-up ---- */
@@ -215,14 +199,12 @@ static bool build_list(const struct adapter *ad, const struct account *a,
 	char from[TIME_TEXT_BYTES], to[TIME_TEXT_BYTES];
 
 	/* Of all its numbers: campaigns call from others than the account's. */
-	if (!account_setting(a, "api_key"))
+	if (!begin_request(a, r))
 		return false;
 	time_format(q->from_ms, from);
 	time_format(q->to_ms, to);
-	add_url(a, r);
 	buf_addf(&r->url, "?limit=%d&createdAtGe=%s&createdAtLe=%s", ad->list_page_rows, from, to);
-	add_authorization(a, r);
-	return !r->url.failed && !r->authorization.failed;
+	return request_is_whole(r);
 }
 
 static const json_t *list_rows(const json_t *body)
@@ -233,13 +215,10 @@ static const json_t *list_rows(const json_t *body)
 static bool build_get(const struct account *a, const char *provider_call_id,
 		      struct provider_request *r)
 {
-	if (!account_setting(a, "api_key"))
+	if (!begin_request(a, r))
 		return false;
-	add_url(a, r);
-	buf_addc(&r->url, '/');
-	buf_add_url(&r->url, provider_call_id, strlen(provider_call_id));
-	add_authorization(a, r);
-	return !r->url.failed && !r->authorization.failed;
+	add_path_segment(&r->url, provider_call_id);
+	return request_is_whole(r);
 }
 
 /*
@@ -321,7 +300,6 @@ static bool read_row(const json_t *row, struct found_call *f)
 		{"forwarding", EVENT_IN_PROGRESS},
 	};
 	const char *status = json_path_text(row, "status");
-	const char *phone = json_path_text(row, "customer.number");
 
 	if (!copy_text(json_path_text(row, "id"), f->provider_call_id, sizeof(f->provider_call_id)))
 		return false;
@@ -331,8 +309,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 		if (id && uuid_valid(id))
 			copy_text(id, f->job_id, sizeof(f->job_id));
 	}
-	if (phone && phone_normalize(phone, strlen(phone), f->phone) != PHONE_OK)
-		f->phone[0] = '\0';
+	found_call_phone(f, json_path_text(row, "customer.number"));
 	f->created_at = path_time(row, "createdAt");
 	for (size_t i = 0; status && i < sizeof(types) / sizeof(types[0]); i++) {
 		if (strcmp(status, types[i].status) == 0)

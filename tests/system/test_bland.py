@@ -5,10 +5,10 @@ import json
 from datetime import timedelta
 
 from lib import events
+from lib.cases import calls_of, follow_ups_of, leads_of, quick_settings
 from lib.stack import SECRETS
 
-QUICK = {"JOB_LEASE_S": 4, "LEASE_MARGIN_S": 1, "PROVIDER_TIMEOUT_S": 2, "LIST_LAG_S": 1, "UNDETERMINED_AFTER_S": 20,
-         "MAX_CALL_S": 600, "MAX_CALL_GRACE_S": 1, "FOLLOW_UP_ACCOUNT": "bland", "REDIAL_ACCOUNT": "bland"}
+QUICK = quick_settings("bland")
 KEY = {"Authorization": SECRETS["BLAND_API_KEY"]}
 SALE = {"action": {"outcome": "SALE", "call_ms": 100}}
 
@@ -21,24 +21,9 @@ def refuses(status, body, times=1):
     return {"times": times, "action": {"status": status, "body": body}}
 
 
-def leads_of(stack, cases):
-    """One lead a case, all due together, with the rules of its calls; by name."""
-    with stack.db.transaction():
-        leads = {name: stack.lead() for name in cases}
-        stack.sim.script([
-            {"match": {"provider": "bland", "phone": leads[name]["phone"]}} | rule
-            for name, rules in cases.items() for rule in rules
-        ])
-    return leads
-
-
-def requests(stack, path):
-    return [request for request in stack.sim.process.http.get("/requests?n=256").json() if request["path"].startswith(path)]
-
-
 def test_the_request_and_the_way_round(stack):
     stack.start(**QUICK, BLAND_NUMBER="+12025550100")
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "bland", {
         "call back": [{"action": {"outcome": "CALLBACK", "call_ms": 100, "callback_in_ms": 3_600_000}}],
         "do not contact": [{"action": {"outcome": "DO_NOT_CALL", "call_ms": 100}}],
         "own tag": [{"action": {"outcome": "HUMAN", "disposition": "wants brochure", "call_ms": 100}}],
@@ -78,7 +63,7 @@ def test_the_request_and_the_way_round(stack):
     stack.wait_count(1, "follow_ups", "status = 'skipped' and reason = 'suppressed'")
     assert stack.sim.dialed(leads["do not contact"]["phone"]) == 1
 
-    body = next(json.loads(request["body"]) for request in requests(stack, "/v1/calls")
+    body = next(json.loads(request["body"]) for request in stack.sim.requests("/v1/calls")
                 if leads["call back"]["phone"] in request["body"])
     lead_id = str(leads["call back"]["id"])
     assert body == {
@@ -92,7 +77,7 @@ def test_the_request_and_the_way_round(stack):
 def test_one_status_has_many_meanings(stack):
     stack.start(**QUICK)
     ten_seconds = error("Calls can only be sent every 10 seconds to the same number. Please try again in a few seconds.")
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "bland", {
         "429 blacklist": [refuses(429, error("This number is blacklisted."))],
         "429 ten seconds": [refuses(429, ten_seconds), SALE],
         "429 limit": [{"times": 1, "action": {"status": 429, "retry_after": 1, "body": error("Rate limit exceeded")}}, SALE],
@@ -107,13 +92,7 @@ def test_one_status_has_many_meanings(stack):
         "500 dialed": [{"times": 1, "action": {"outcome": "SALE", "call_ms": 100, "dialed_but_5xx": 500}}],
     })
     stack.wait_count(len(leads), "follow_ups", "status in ('completed', 'failed')", timeout=60)
-    seen = {}
-    for name, lead in leads.items():
-        row = stack.row("select * from follow_ups where lead_id = %s", lead["id"])
-        refusals = [call["refusal"] for call in stack.rows(
-            "select refusal from calls where lead_id = %s and status = 'rejected' order by claimed_at", lead["id"])]
-        seen[name] = [row["status"], row["reason"], row["attempts"], stack.sim.dialed(lead["phone"]), *refusals]
-    assert seen == {
+    assert follow_ups_of(stack, leads) == {
         "429 blacklist": ["failed", "number", 1, 0, "number"],
         "429 ten seconds": ["completed", None, 1, 1, "backpressure"],
         "429 limit": ["completed", None, 1, 1, "backpressure"],
@@ -158,7 +137,7 @@ def test_account_trouble_opens_the_breaker(stack):
 def test_lost_answers_are_found_by_list_and_look_up(stack):
     stack.start(**QUICK)
     silent = {"outcome": "SALE", "call_ms": 300, "webhook": {"lost": True}}
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "bland", {
         "reset": [{"action": silent | {"reset_after_body": True}}],
         "timeout": [{"action": silent | {"timeout": True}}],
         "garbage": [{"action": silent | {"garbage": "html"}}],
@@ -168,19 +147,15 @@ def test_lost_answers_are_found_by_list_and_look_up(stack):
     })
     stack.wait_count(len(leads), "follow_ups", "status = 'completed'", timeout=60)
     stack.wait_count(5, "calls", "status = 'completed'", timeout=30)
-    seen = {}
-    for name, lead in leads.items():
-        calls = stack.rows("select status, outcome from calls where lead_id = %s order by claimed_at", lead["id"])
-        seen[name] = [stack.sim.dialed(lead["phone"]), *((call["status"], call["outcome"]) for call in calls)]
     sold = ("completed", "SALE")
-    assert seen == {
+    assert calls_of(stack, leads) == {
         "reset": [1, sold], "timeout": [1, sold], "garbage": [1, sold],
         "still talking": [1, ("calling", None)],
         "absent": [1, ("not_dialed", None), sold],
         "told": [1, ("completed", "TRANSFERRED")],
     }
     # By the list first, whose rows lack the job id, then by each candidate's own record.
-    read = {request["path"].removeprefix("/v1/calls/") for request in requests(stack, "/v1/calls/")}
+    read = {request["path"].removeprefix("/v1/calls/") for request in stack.sim.requests("/v1/calls/")}
     found = {call["id"] for name in ("reset", "timeout", "garbage", "still talking") for call in stack.sim.calls(leads[name]["phone"])}
     assert found <= read
 
@@ -198,7 +173,7 @@ def test_a_candidate_that_cannot_be_read_proves_nothing(stack):
     stack.lead(phone=phone)
     stack.wait_count(1, "follow_ups", "status = 'undetermined'", timeout=60)
     assert [call["status"] for call in stack.rows("select status from calls")] == ["undetermined"]
-    assert requests(stack, "/v1/calls/")
+    assert stack.sim.requests("/v1/calls/")
 
 
 def test_only_signed_bytes_are_taken(stack):

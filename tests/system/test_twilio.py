@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from lib import events
+from lib.cases import calls_of, follow_ups_of, leads_of, quick_settings
 from lib.stack import SECRETS
 
-QUICK = {"JOB_LEASE_S": 4, "LEASE_MARGIN_S": 1, "PROVIDER_TIMEOUT_S": 2, "LIST_LAG_S": 1, "UNDETERMINED_AFTER_S": 20,
-         "MAX_CALL_S": 600, "MAX_CALL_GRACE_S": 1, "FOLLOW_UP_ACCOUNT": "twilio", "REDIAL_ACCOUNT": "twilio"}
+QUICK = quick_settings("twilio")
 ACCOUNT = "AC00000000000000000000000000000001"
 CALLS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls"
 KEY = (ACCOUNT, SECRETS["TWILIO_AUTH_TOKEN"])
@@ -22,22 +22,6 @@ HUMAN = {"action": {"outcome": "HUMAN", "call_ms": 200}}
 def refuses(status, code, message="scripted", times=1, **more):
     body = {"code": code, "message": message, "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
     return {"times": times, "action": {"status": status, "body": body} | more}
-
-
-def leads_of(stack, cases):
-    """One lead a case, all due together, with the rules of its calls; by name."""
-    with stack.db.transaction():
-        leads = {name: stack.lead() for name in cases}
-        stack.sim.script([
-            {"match": {"provider": "twilio", "phone": leads[name]["phone"]}} | rule
-            for name, rules in cases.items() for rule in rules
-        ])
-    return leads
-
-
-def requests(stack, method, path=CALLS):
-    return [request for request in stack.sim.process.http.get("/requests?n=256").json()
-            if request["path"].startswith(path) and request["method"] == method]
 
 
 def read(stack, topic):
@@ -56,7 +40,7 @@ def silent_calls(stack, number):
 def test_the_request_and_the_way_round(stack):
     stack.start(**QUICK)
     quick = {"call_ms": 200}
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "twilio", {
         "human": [{"action": quick | {"outcome": "HUMAN"}}],
         "machine": [{"action": quick | {"outcome": "VOICEMAIL"}}],
         "machine with a beep": [{"action": quick | {"outcome": "HUMAN", "answered_by": "machine_end_beep"}}],
@@ -90,7 +74,7 @@ def test_the_request_and_the_way_round(stack):
     assert [event["type"] for event in told] == ["queued", "ringing", "in_progress", "in_progress", "report"]
     assert sum(b"MachineDetectionDuration" in bytes(event["raw"]) for event in told) == 1
 
-    form = next(parse_qs(request["body"]) for request in requests(stack, "POST")
+    form = next(parse_qs(request["body"]) for request in stack.sim.requests(CALLS, "POST")
                 if leads["human"]["phone"][1:] in request["body"])
     ids = f"job={call['job_id']}&kind=follow_up&lead={leads['human']['id']}"
     callback = f"{stack.webhook.url}{events.TWILIO_PATH}?{ids}&amd=1#rc=5&rp=5xx,ct,rt"
@@ -101,7 +85,7 @@ def test_the_request_and_the_way_round(stack):
         "AsyncAmdStatusCallback": [callback], "StatusCallback": [callback],
         "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
     }
-    assert {request["headers"]["content-type"] for request in requests(stack, "POST", f"{CALLS}.json")} == {
+    assert {request["headers"]["content-type"] for request in stack.sim.requests(f"{CALLS}.json", "POST")} == {
         "application/x-www-form-urlencoded"}
 
 
@@ -117,14 +101,14 @@ def test_a_call_is_ended_by_hand(stack):
         assert answer.status_code == 202, answer.text
     stack.wait_count(2, "calls", "ended_at is not null and decided_at is not null")
     assert sorted(call["outcome"] for call in stack.rows("select outcome from calls")) == ["CANCELLED", "HUMAN"]
-    ended = [request for request in requests(stack, "POST", f"{CALLS}/")]
+    ended = stack.sim.requests(f"{CALLS}/", "POST")
     assert [request["body"] for request in ended] == ["Status=completed"] * 2
     assert {request["headers"]["content-type"] for request in ended} == {"application/x-www-form-urlencoded"}
 
 
 def test_codes_say_what_was_refused(stack):
     stack.start(**QUICK)
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "twilio", {
         "bad number": [refuses(400, 21211, "The phone number you are attempting to call, +12025550187, is not valid.")],
         "no calls, please": [refuses(400, 21610)],
         "out of reach": [refuses(400, 21214)],
@@ -138,13 +122,7 @@ def test_codes_say_what_was_refused(stack):
         "500 dialed": [{"times": 1, "action": {"outcome": "HUMAN", "call_ms": 200, "dialed_but_5xx": 500}}],
     })
     stack.wait_count(len(leads), "follow_ups", "status in ('completed', 'failed')", timeout=60)
-    seen = {}
-    for name, lead in leads.items():
-        row = stack.row("select * from follow_ups where lead_id = %s", lead["id"])
-        refusals = [call["refusal"] for call in stack.rows(
-            "select refusal from calls where lead_id = %s and status = 'rejected' order by claimed_at", lead["id"])]
-        seen[name] = [row["status"], row["reason"], row["attempts"], stack.sim.dialed(lead["phone"]), *refusals]
-    assert seen == {
+    assert follow_ups_of(stack, leads) == {
         "bad number": ["failed", "number", 1, 0, "number"],
         "no calls, please": ["failed", "number", 1, 0, "number"],
         "out of reach": ["failed", "number", 1, 0, "number"],
@@ -179,7 +157,7 @@ def test_a_token_that_is_refused_opens_the_breaker(stack):
 def test_lost_answers_are_found_by_number(stack):
     stack.start(**QUICK)
     silent = {"outcome": "HUMAN", "call_ms": 300, "webhook": {"lost": True}}
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "twilio", {
         "reset": [{"action": silent | {"reset_after_body": True}}],
         "timeout": [{"action": silent | {"timeout": True, "outcome": "VOICEMAIL"}}],
         "garbage": [{"action": silent | {"garbage": "html", "outcome": "NO_ANSWER"}}],
@@ -189,11 +167,7 @@ def test_lost_answers_are_found_by_number(stack):
     })
     stack.wait_count(len(leads), "follow_ups", "status = 'completed'", timeout=60)
     stack.wait_count(5, "calls", "ended_at is not null", timeout=30)
-    seen = {}
-    for name, lead in leads.items():
-        calls = stack.rows("select status, outcome from calls where lead_id = %s order by claimed_at", lead["id"])
-        seen[name] = [stack.sim.dialed(lead["phone"]), *((call["status"], call["outcome"]) for call in calls)]
-    assert seen == {
+    assert calls_of(stack, leads) == {
         "reset": [1, ("completed", "HUMAN")],
         "timeout": [1, ("completed", "VOICEMAIL")],
         "garbage": [1, ("failed", "NO_ANSWER")],
@@ -201,7 +175,7 @@ def test_lost_answers_are_found_by_number(stack):
         "absent": [1, ("not_dialed", None), ("completed", "HUMAN")],
         "told": [1, ("failed", "BUSY")],
     }
-    assert {request["path"] for request in requests(stack, "GET")} >= {f"{CALLS}.json"}
+    assert {request["path"] for request in stack.sim.requests(CALLS, "GET")} >= {f"{CALLS}.json"}
 
 
 def test_an_earlier_call_to_the_number_is_not_taken_for_a_lost_one(stack):
@@ -271,7 +245,7 @@ def test_who_answered_is_looked_up_where_the_end_lacks_it(stack):
     stack.db.execute("update live set next_check_at = now()")
     stack.wait_count(1, "calls", "outcome = 'VOICEMAIL' and decided_at is not null")
     call = stack.row("select * from calls")
-    assert f"{CALLS}/{call['provider_call_id']}.json" in {request["path"] for request in requests(stack, "GET")}
+    assert f"{CALLS}/{call['provider_call_id']}.json" in {request["path"] for request in stack.sim.requests(CALLS, "GET")}
     stack.wait_count(0, "live")
     assert stack.count("redial_queue", "attempts = 1 and last_outcome = 'VOICEMAIL'") == 1
 
@@ -374,7 +348,7 @@ def test_the_classifier_is_told_all_that_is_wrong(stack):
 
 def test_the_simulated_classifier_speaks_after_the_answer(stack):
     stack.start(**QUICK)
-    leads = leads_of(stack, {
+    leads = leads_of(stack, "twilio", {
         "menu": [{"action": {"outcome": "HUMAN", "call_ms": 300,
                              "classify": {"classification": "ivr_only", "confidence": 0.8, "menu_path": "1"}}}],
         "no answer": [{"action": {"outcome": "NO_ANSWER", "call_ms": 300, "classify": {"classification": "human"}}}],
@@ -394,7 +368,7 @@ def test_url_of_a_call_is_told_who_it_is_about(stack):
     stack.sim.script([HUMAN])
     lead = stack.lead(first_name="Ada", last_name="Lovelace")
     stack.wait_count(1, "calls", "decided_at is not null")
-    form = dict(parse_qsl(requests(stack, "POST")[0]["body"]))
+    form = dict(parse_qsl(stack.sim.requests(CALLS, "POST")[0]["body"]))
     assert dict(parse_qsl(urlsplit(form["Url"]).query)) == {
         "job": str(stack.value("select job_id from calls")), "kind": "follow_up", "lead": str(lead["id"])}
     assert "Lovelace" not in str(form)

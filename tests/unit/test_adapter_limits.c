@@ -1,63 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What adapters say of a call's time: until when it may ring, and that it is to end now. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "adapter_fixture.h"
 
-#include <cmocka.h>
-
-#include <string.h>
-
-#include "common/json.h"
-#include "consumer/providers/adapter.h"
+#define SETTINGS                                                                                   \
+	"{\"api_key\":\"k\",\"base_url\":\"https://provider.example.test\","                       \
+	"\"assistant_id\":\"asst\",\"phone_number_id\":\"num\"}"
 
 static const struct dial dial = {
-	.job_id = "01890a5d-ac96-774b-bcce-b302099a8057",
+	.job_id = JOB,
 	.lead_id = "42",
 	.kind = "campaign",
 	.phone = "+12025550101",
 	.max_call_s = 900,
 };
 
-/* Free with json_decref(a.settings). */
-static struct account account(const char *provider)
-{
-	struct account a = {
-		.name = "acct", .tenant = "default", .provider = provider, .active = true};
-
-	a.settings = json_pack("{s:s, s:s+, s:s, s:s}", "api_key", "k", "base_url", "https://",
-			       provider, "assistant_id", "asst", "phone_number_id", "num");
-	assert_non_null(a.settings);
-	return a;
-}
-
-static json_t *built(const struct adapter *ad, const struct account *a, const struct dial *d,
-		     struct provider_request *r)
-{
-	char text[256];
-	struct buf error;
-
-	buf_init_fixed(&error, text, sizeof(text));
-	if (!ad->build(a, d, r, &error))
-		fail_msg("%s", text);
-	json_t *body = json_loadb(r->body.data, r->body.len, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(body);
-	return body;
-}
-
-static void assert_member(const json_t *j, const char *path, const char *text)
-{
-	const char *there = json_path_text(j, path);
-
-	if (!there || strcmp(there, text) != 0)
-		fail_msg("%s is %s, not %s", path, there ? there : "absent", text);
-}
-
 /* A call that would ring after its hours is not begun by Vapi either. */
 static void test_vapi_schedule(void **state)
 {
-	struct account a = account("vapi");
+	struct account a = account_of("vapi", SETTINGS);
 	struct dial d = dial;
 	struct provider_request r;
 
@@ -66,7 +26,6 @@ static void test_vapi_schedule(void **state)
 	json_t *body = built(&vapi_adapter, &a, &d, &r);
 	assert_null(json_path(body, "schedulePlan"));
 	json_decref(body);
-	provider_request_clear(&r);
 	d.now_ms = INT64_C(1767630011000);
 	d.dial_by_ms = INT64_C(1767630071000);
 	body = built(&vapi_adapter, &a, &d, &r);
@@ -96,7 +55,7 @@ static json_t *hang_up_of(const struct adapter *ad, const struct account *a, con
 /* The URL is one that the provider gives: it is not shown our key. */
 static void test_vapi_hang_up(void **state)
 {
-	struct account a = account("vapi");
+	struct account a = account_of("vapi", SETTINGS);
 	struct provider_request r;
 
 	(void)state;
@@ -140,13 +99,13 @@ static void test_who_hangs_up(void **state)
 
 static void test_bland_hang_up(void **state)
 {
-	struct account a = account("bland");
+	struct account a = account_of("bland", SETTINGS);
 	struct provider_request r;
 
 	(void)state;
 	provider_request_init(&r);
 	json_decref(hang_up_of(&bland_adapter, &a, "{}", &r));
-	assert_string_equal(r.url.data, "https://bland/v1/calls/a%2Fb/stop");
+	assert_string_equal(r.url.data, "https://provider.example.test/v1/calls/a%2Fb/stop");
 	assert_string_equal(r.authorization.data, "authorization: k");
 	provider_request_release(&r);
 	json_decref(a.settings);

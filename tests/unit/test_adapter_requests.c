@@ -1,33 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Provider adapters of the consumer: what is sent, and what a row of a list says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "adapter_fixture.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#include "common/json.h"
-#include "common/msg.h"
-#include "consumer/providers/adapter.h"
-
-#define JOB "01890a5d-ac96-774b-bcce-b302099a8057"
-
-/* ---- Helpers ---- */
-
-/* Settings are parsed from text; free with json_decref(a.settings). */
-static struct account account(const char *provider, const char *settings)
-{
-	struct account a = {
-		.name = "acct", .tenant = "default", .provider = provider, .active = true};
-
-	a.settings = json_loads(settings, 0, NULL);
-	assert_non_null(a.settings);
-	return a;
-}
 
 #define OMNI_SETTINGS                                                                              \
 	"{\"api_key\":\"k\",\"base_url\":\"https://omni.example.test/\",\"agent_id\":\"101\","     \
@@ -47,33 +22,11 @@ static const struct dial dial = {
 	.max_call_s = 900,
 };
 
-static json_t *built(const struct adapter *ad, const struct account *a, const struct dial *d,
-		     struct provider_request *r)
-{
-	char text[256];
-	struct buf error;
-
-	buf_init_fixed(&error, text, sizeof(text));
-	if (!ad->build(a, d, r, &error))
-		fail_msg("%s", text);
-	json_t *body = json_loadb(r->body.data, r->body.len, JSON_REJECT_DUPLICATES, NULL);
-	assert_non_null(body);
-	return body;
-}
-
-static void assert_member(const json_t *j, const char *path, const char *text)
-{
-	const char *there = json_path_text(j, path);
-
-	if (!there || strcmp(there, text) != 0)
-		fail_msg("%s is %s, not %s", path, there ? there : "absent", text);
-}
-
 /* ---- Omni ---- */
 
 static void test_omni_request(void **state)
 {
-	struct account a = account("omni", OMNI_SETTINGS);
+	struct account a = account_of("omni", OMNI_SETTINGS);
 	struct provider_request r;
 	struct dial d = dial;
 	int64_t n = 0;
@@ -102,7 +55,7 @@ static void test_omni_request(void **state)
 
 static void test_omni_whole_url(void **state)
 {
-	struct account a = account(
+	struct account a = account_of(
 		"omni",
 		"{\"api_key\":\"k\",\"base_url\":\"https://other.example.test\",\"agent_id\":\"1\","
 		"\"url\":\"https://omni.example.test/p/api/v1/calls/dispatch\"}");
@@ -124,7 +77,7 @@ static void test_omni_whole_url(void **state)
 
 static void assert_refused_settings(const struct adapter *ad, const char *settings)
 {
-	struct account a = account(ad->provider, settings);
+	struct account a = account_of(ad->provider, settings);
 	struct provider_request r;
 	char text[256];
 	struct buf error;
@@ -149,17 +102,6 @@ static void test_incomplete_settings(void **state)
 	assert_refused_settings(&bland_adapter, "{\"api_key\":\"k\"}");
 	assert_refused_settings(&bland_adapter,
 				"{\"api_key\":\"k\",\"pathway_id\":\"p\",\"agent_id\":\"a\"}");
-}
-
-static struct found_call read_row(const struct adapter *ad, const char *text, json_t **ret_row)
-{
-	struct found_call f;
-
-	*ret_row = json_loads(text, 0, NULL);
-	assert_non_null(*ret_row);
-	found_call_init(&f);
-	assert_true(ad->read_row(*ret_row, &f));
-	return f;
 }
 
 static void test_omni_rows(void **state)
@@ -200,11 +142,7 @@ static void test_omni_rows(void **state)
 	assert_string_equal(f.outcome, "VOICEMAIL");
 	json_decref(row);
 
-	row = json_loads("[1]", 0, NULL);
-	found_call_init(&f);
-	assert_false(omni_adapter.read_row(row, &f));
-	assert_null(omni_adapter.list_rows(row));
-	json_decref(row);
+	assert_neither_row_nor_list(&omni_adapter, "[1]");
 }
 
 /* ---- Vapi ---- */
@@ -214,7 +152,7 @@ static struct account vapi_account_of(const char *secrets, const char *more)
 	char settings[1024];
 
 	snprintf(settings, sizeof(settings), VAPI_SETTINGS, secrets, more);
-	return account("vapi", settings);
+	return account_of("vapi", settings);
 }
 
 static struct account vapi_account(const char *more)
@@ -410,9 +348,8 @@ static void test_vapi_lookups(void **state)
 
 static json_t *bland_body(const char *settings, const struct dial *d, struct provider_request *r)
 {
-	struct account a = account("bland", settings);
+	struct account a = account_of("bland", settings);
 
-	provider_request_clear(r);
 	json_t *body = built(&bland_adapter, &a, d, r);
 	json_decref(a.settings);
 	return body;
@@ -543,16 +480,12 @@ static void test_bland_rows(void **state)
 	assert_string_equal(f.outcome, "FAILED");
 	json_decref(row);
 
-	row = json_loads("{\"to\":\"+12025550101\"}", 0, NULL);
-	found_call_init(&f);
-	assert_false(bland_adapter.read_row(row, &f));
-	assert_null(bland_adapter.list_rows(row));
-	json_decref(row);
+	assert_neither_row_nor_list(&bland_adapter, "{\"to\":\"+12025550101\"}");
 }
 
 static void test_bland_lookups(void **state)
 {
-	struct account a = account("bland", BLAND_SETTINGS(""));
+	struct account a = account_of("bland", BLAND_SETTINGS(""));
 	struct provider_request r;
 	const struct list_query q = {INT64_C(1767630011000), INT64_C(1767630071000), 1, NULL};
 

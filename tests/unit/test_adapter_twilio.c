@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twilio for the consumer: the form of a create, look-ups, what a row says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "adapter_fixture.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "common/form.h"
-#include "common/json.h"
-#include "common/msg.h"
-#include "consumer/providers/adapter.h"
 
-#define JOB "01890a5d-ac96-774b-bcce-b302099a8057"
 #define PENDING "0b0e7f0c-6a0b-4b8a-9f0b-2a4a3c1d5e6f"
 #define SID "CA00000000000000000000000000000001"
 #define SETTINGS(more)                                                                             \
@@ -35,39 +25,19 @@ static const struct dial dial = {
 	.max_call_s = 900,
 };
 
-static struct account account(const char *settings)
-{
-	struct account a = {
-		.name = "acct", .tenant = "default", .provider = "twilio", .active = true};
-
-	a.settings = json_loads(settings, 0, NULL);
-	assert_non_null(a.settings);
-	return a;
-}
-
 /* The form as an object; what is repeated counts once. Free with json_decref(). */
-static json_t *built(const char *settings, const struct dial *d, struct provider_request *r)
+static json_t *built_form(const char *settings, const struct dial *d, struct provider_request *r)
 {
-	struct account a = account(settings);
+	struct account a = account_of("twilio", settings);
 	char text[256];
 	struct buf error;
 
 	buf_init_fixed(&error, text, sizeof(text));
-	provider_request_clear(r);
-	if (!twilio_adapter.build(&a, d, r, &error))
-		fail_msg("%s", text);
+	build_request(&twilio_adapter, &a, d, r);
 	json_t *form = form_parse(r->body.data, r->body.len, &error);
 	assert_non_null(form);
 	json_decref(a.settings);
 	return form;
-}
-
-static void assert_field(const json_t *form, const char *name, const char *text)
-{
-	const char *there = json_path_text(form, name);
-
-	if (!there || strcmp(there, text) != 0)
-		fail_msg("%s is %s, not %s", name, there ? there : "absent", text);
 }
 
 static void test_request(void **state)
@@ -76,25 +46,25 @@ static void test_request(void **state)
 
 	(void)state;
 	provider_request_init(&r);
-	json_t *form = built(SETTINGS(HOOK), &dial, &r);
+	json_t *form = built_form(SETTINGS(HOOK), &dial, &r);
 	assert_string_equal(r.url.data,
 			    "https://twilio.example.test/2010-04-01/Accounts/AC1/Calls.json");
 	/* AC1:next */
 	assert_string_equal(r.authorization.data, "Authorization: Basic QUMxOm5leHQ=");
-	assert_field(form, "To", "+12025550101");
-	assert_field(form, "From", "+12025550100");
+	assert_member(form, "To", "+12025550101");
+	assert_member(form, "From", "+12025550100");
 #define IDS "job=" JOB "&kind=classify&lead=42&pending_call_id=" PENDING
-	assert_field(form, "Url", "https://instructions.example.test/pre?" IDS);
-	assert_field(form, "StatusCallback",
-		     "https://hooks.example.test/webhooks/twilio/acct?" IDS
-		     "&amd=1#rc=5&rp=5xx,ct,rt");
-	assert_field(form, "AsyncAmdStatusCallback",
-		     "https://hooks.example.test/webhooks/twilio/acct?" IDS
-		     "&amd=1#rc=5&rp=5xx,ct,rt");
-	assert_field(form, "MachineDetection", "Enable");
-	assert_field(form, "AsyncAmd", "true");
-	assert_field(form, "Timeout", "60");
-	assert_field(form, "TimeLimit", "900");
+	assert_member(form, "Url", "https://instructions.example.test/pre?" IDS);
+	assert_member(form, "StatusCallback",
+		      "https://hooks.example.test/webhooks/twilio/acct?" IDS
+		      "&amd=1#rc=5&rp=5xx,ct,rt");
+	assert_member(form, "AsyncAmdStatusCallback",
+		      "https://hooks.example.test/webhooks/twilio/acct?" IDS
+		      "&amd=1#rc=5&rp=5xx,ct,rt");
+	assert_member(form, "MachineDetection", "Enable");
+	assert_member(form, "AsyncAmd", "true");
+	assert_member(form, "Timeout", "60");
+	assert_member(form, "TimeLimit", "900");
 	assert_non_null(strstr(r.body.data, "To=%2B12025550101&From=%2B12025550100&Url=https%3A"));
 	assert_non_null(strstr(r.body.data,
 			       "StatusCallbackEvent=initiated&StatusCallbackEvent=ringing&"
@@ -113,18 +83,18 @@ static void test_settings(void **state)
 	(void)state;
 	provider_request_init(&r);
 	d.variables = NULL;
-	json_t *form = built(SETTINGS(",\"machine_detection\":\"off\"" HOOK), &d, &r);
+	json_t *form = built_form(SETTINGS(",\"machine_detection\":\"off\"" HOOK), &d, &r);
 	assert_null(json_path(form, "MachineDetection"));
 	assert_null(json_path(form, "AsyncAmd"));
 	assert_null(json_path(form, "AsyncAmdStatusCallback"));
 	/* Nobody will tell who answered: the end alone decides. */
-	assert_field(form, "StatusCallback",
-		     "https://hooks.example.test/webhooks/twilio/acct?job=" JOB
-		     "&kind=classify&lead=42#rc=5&rp=5xx,ct,rt");
+	assert_member(form, "StatusCallback",
+		      "https://hooks.example.test/webhooks/twilio/acct?job=" JOB
+		      "&kind=classify&lead=42#rc=5&rp=5xx,ct,rt");
 	json_decref(form);
 
-	form = built(SETTINGS(",\"machine_detection\":\"DetectMessageEnd\""), &d, &r);
-	assert_field(form, "MachineDetection", "DetectMessageEnd");
+	form = built_form(SETTINGS(",\"machine_detection\":\"DetectMessageEnd\""), &d, &r);
+	assert_member(form, "MachineDetection", "DetectMessageEnd");
 	assert_null(json_path(form, "StatusCallback"));
 	assert_null(json_path(form, "AsyncAmdStatusCallback"));
 	json_decref(form);
@@ -132,10 +102,10 @@ static void test_settings(void **state)
 	/* A campaign's own. */
 	d.assistant_id = "https://campaign.example.test/twiml?a=1";
 	d.phone_number_id = "+12025550109";
-	form = built(SETTINGS(HOOK), &d, &r);
-	assert_field(form, "Url",
-		     "https://campaign.example.test/twiml?a=1&job=" JOB "&kind=classify&lead=42");
-	assert_field(form, "From", "+12025550109");
+	form = built_form(SETTINGS(HOOK), &d, &r);
+	assert_member(form, "Url",
+		      "https://campaign.example.test/twiml?a=1&job=" JOB "&kind=classify&lead=42");
+	assert_member(form, "From", "+12025550109");
 	json_decref(form);
 	provider_request_release(&r);
 }
@@ -159,7 +129,7 @@ static void test_incomplete_settings(void **state)
 	(void)state;
 	provider_request_init(&r);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct account a = account(rows[i].settings);
+		struct account a = account_of("twilio", rows[i].settings);
 		struct dial d = dial;
 		char text[256];
 		struct buf error;
@@ -174,18 +144,6 @@ static void test_incomplete_settings(void **state)
 	provider_request_release(&r);
 }
 
-/* Borrows from *ret_row, which is to be released. */
-static struct found_call read_row(const char *text, json_t **ret_row)
-{
-	struct found_call f;
-
-	*ret_row = json_loads(text, 0, NULL);
-	assert_non_null(*ret_row);
-	found_call_init(&f);
-	assert_true(twilio_adapter.read_row(*ret_row, &f));
-	return f;
-}
-
 #define CREATED "\"date_created\":\"Mon, 05 Jan 2026 16:20:11 +0000\""
 
 static void test_rows(void **state)
@@ -194,7 +152,8 @@ static void test_rows(void **state)
 	struct found_call f;
 
 	(void)state;
-	f = read_row("{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"queued\"," CREATED
+	f = read_row(&twilio_adapter,
+		     "{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"queued\"," CREATED
 		     ",\"direction\":\"outbound-api\",\"start_time\":null}",
 		     &row);
 	assert_string_equal(f.provider_call_id, SID);
@@ -205,7 +164,8 @@ static void test_rows(void **state)
 	assert_int_equal(f.type, EVENT_QUEUED);
 	json_decref(row);
 
-	f = read_row("{\"sid\":\"" SID
+	f = read_row(&twilio_adapter,
+		     "{\"sid\":\"" SID
 		     "\",\"to\":\"+12025550101\",\"status\":\"completed\"," CREATED
 		     ",\"direction\":\"outbound-api\",\"answered_by\":\"machine_end_beep\","
 		     "\"end_time\":\"Mon, 05 Jan 2026 16:20:53 +0000\",\"duration\":\"42\","
@@ -220,7 +180,8 @@ static void test_rows(void **state)
 	json_decref(row);
 
 	/* Calls to us, and calls of instructions, have the number of nobody. */
-	f = read_row("{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"ringing\","
+	f = read_row(&twilio_adapter,
+		     "{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"ringing\","
 		     "\"direction\":\"outbound-dial\"}",
 		     &row);
 	assert_string_equal(f.phone, "");
@@ -228,11 +189,7 @@ static void test_rows(void **state)
 	assert_int_equal(f.type, EVENT_RINGING);
 	json_decref(row);
 
-	row = json_loads("{\"to\":\"+12025550101\"}", 0, NULL);
-	found_call_init(&f);
-	assert_false(twilio_adapter.read_row(row, &f));
-	assert_null(twilio_adapter.list_rows(row));
-	json_decref(row);
+	assert_neither_row_nor_list(&twilio_adapter, "{\"to\":\"+12025550101\"}");
 }
 
 static void test_ends(void **state)
@@ -258,7 +215,7 @@ static void test_ends(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		json_t *row;
 		snprintf(text, sizeof(text), "{\"sid\":\"c\",%s}", rows[i].members);
-		struct found_call f = read_row(text, &row);
+		struct found_call f = read_row(&twilio_adapter, text, &row);
 		assert_true(f.ended);
 		if (strcmp(f.outcome, rows[i].outcome) != 0)
 			fail_msg("%s: %s", rows[i].members, f.outcome);
@@ -271,7 +228,7 @@ static void test_ends(void **state)
 
 static void test_lookups(void **state)
 {
-	struct account a = account(SETTINGS(""));
+	struct account a = account_of("twilio", SETTINGS(""));
 	struct provider_request r;
 	const struct list_query q = {.phone = "+12025550101"};
 

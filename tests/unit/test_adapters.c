@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Provider adapters of the consumer: what each answer proves. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "adapter_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/json.h"
-#include "common/msg.h"
-#include "consumer/providers/adapter.h"
-
-#define JOB "01890a5d-ac96-774b-bcce-b302099a8057"
 #define OTHER_JOB "01890a5d-ac96-774b-bcce-b302099a8058"
 
 /* ---- Helpers ---- */
@@ -29,6 +18,18 @@ struct shape {
 	const char *call_id;
 };
 
+static struct http_answer answer_of(long status, const char *body)
+{
+	return (struct http_answer){
+		.outcome = HTTP_ANSWERED,
+		.body_started = true,
+		.status = status,
+		.body = body,
+		.body_bytes = strlen(body),
+		.retry_after_ms = -1,
+	};
+}
+
 static struct verdict classify(const struct adapter *ad, const struct http_answer *a)
 {
 	struct verdict v;
@@ -40,14 +41,7 @@ static struct verdict classify(const struct adapter *ad, const struct http_answe
 static void check_shapes(const struct adapter *ad, const struct shape *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct http_answer a = {
-			.outcome = HTTP_ANSWERED,
-			.body_started = true,
-			.status = rows[i].status,
-			.body = rows[i].body,
-			.body_bytes = strlen(rows[i].body),
-			.retry_after_ms = -1,
-		};
+		const struct http_answer a = answer_of(rows[i].status, rows[i].body);
 		struct verdict v = classify(ad, &a);
 		if (v.result != rows[i].result || v.refusal != rows[i].refusal ||
 		    v.retry_after_ms != rows[i].retry_after_ms ||
@@ -60,6 +54,20 @@ static void check_shapes(const struct adapter *ad, const struct shape *rows, siz
 	}
 }
 #define CHECK_SHAPES(ad, rows) check_shapes(ad, rows, sizeof(rows) / sizeof((rows)[0]))
+
+struct reason {
+	const char *body, *text;
+};
+
+/* What people read of a 400. */
+static void check_reasons(const struct adapter *ad, const struct reason *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct http_answer a = answer_of(400, rows[i].body);
+		assert_string_equal(classify(ad, &a).error, rows[i].text);
+	}
+}
+#define CHECK_REASONS(ad, rows) check_reasons(ad, rows, sizeof(rows) / sizeof((rows)[0]))
 
 /* ---- The table ---- */
 
@@ -147,30 +155,20 @@ static void test_no_whole_answer(void **state)
 
 static void test_retry_after(void **state)
 {
-	const struct http_answer a = {.outcome = HTTP_ANSWERED,
-				      .body_started = true,
-				      .status = 429,
-				      .body = "{}",
-				      .body_bytes = 2,
-				      .retry_after_ms = 7000};
+	struct http_answer a = answer_of(429, "{}");
 
 	(void)state;
+	a.retry_after_ms = 7000;
 	assert_int_equal(classify(&vapi_adapter, &a).retry_after_ms, 7000);
 	assert_int_equal(classify(&omni_adapter, &a).retry_after_ms, 7000);
 	/* Any number can be written there; a sum with it must not overflow. */
-	struct http_answer forever = a;
-	forever.retry_after_ms = INT64_MAX;
-	assert_int_equal(classify(&omni_adapter, &forever).retry_after_ms, 86400000);
+	a.retry_after_ms = INT64_MAX;
+	assert_int_equal(classify(&omni_adapter, &a).retry_after_ms, 86400000);
 }
 
 static void test_long_error_is_cut(void **state)
 {
 	char body[4096];
-	struct http_answer a = {.outcome = HTTP_ANSWERED,
-				.body_started = true,
-				.status = 400,
-				.body = body,
-				.retry_after_ms = -1};
 
 	(void)state;
 	memset(body, 'x', sizeof(body));
@@ -178,7 +176,7 @@ static void test_long_error_is_cut(void **state)
 	body[sizeof(body) - 3] = '"';
 	body[sizeof(body) - 2] = '}';
 	body[sizeof(body) - 1] = '\0';
-	a.body_bytes = sizeof(body) - 1;
+	const struct http_answer a = answer_of(400, body);
 	struct verdict v = classify(&vapi_adapter, &a);
 	assert_int_equal(v.result, RESULT_REFUSED);
 	assert_true(strlen(v.error) < PROVIDER_ERROR_BYTES && strlen(v.error) > 100);
@@ -188,11 +186,6 @@ static void test_long_error_is_cut(void **state)
 static void test_error_is_text(void **state)
 {
 	char body[512];
-	struct http_answer a = {.outcome = HTTP_ANSWERED,
-				.body_started = true,
-				.status = 400,
-				.body = body,
-				.retry_after_ms = -1};
 	const struct http_answer failed = {.outcome = HTTP_FAILED,
 					   .error = "subject \xff\x80\tname"};
 
@@ -203,7 +196,8 @@ static void test_error_is_text(void **state)
 			(size_t)snprintf(body, sizeof(body), "{\"message\":\"%.*s", (int)pad, "xx");
 		for (int i = 0; i < 120; i++)
 			n += (size_t)snprintf(body + n, sizeof(body) - n, "\xe2\x82\xac");
-		a.body_bytes = n + (size_t)snprintf(body + n, sizeof(body) - n, "\"}");
+		snprintf(body + n, sizeof(body) - n, "\"}");
+		const struct http_answer a = answer_of(400, body);
 		struct verdict v = classify(&vapi_adapter, &a);
 		assert_int_equal(v.result, RESULT_REFUSED);
 		assert_true(strlen(v.error) > 150 && !strchr(v.error, '?'));
@@ -463,9 +457,7 @@ static void test_bland_answers(void **state)
 /* Both shapes of errors show in the reason that people read. */
 static void test_bland_reasons(void **state)
 {
-	static const struct {
-		const char *body, *reason;
-	} rows[] = {
+	static const struct reason rows[] = {
 		{"{\"data\":null,\"errors\":[{\"error\":\"AUTH_FAILURE\",\"message\":\"Unauthorized\"}]}",
 		 "HTTP 400: Unauthorized"},
 		{"{\"status\":\"error\",\"message\":\"bad\",\"errors\":[\"bad\",\"from\",7,\"to\"]}",
@@ -474,17 +466,7 @@ static void test_bland_reasons(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct http_answer a = {
-			.outcome = HTTP_ANSWERED,
-			.body_started = true,
-			.status = 400,
-			.body = rows[i].body,
-			.body_bytes = strlen(rows[i].body),
-			.retry_after_ms = -1,
-		};
-		assert_string_equal(classify(&bland_adapter, &a).error, rows[i].reason);
-	}
+	CHECK_REASONS(&bland_adapter, rows);
 }
 
 /* ---- Twilio ---- */
@@ -548,9 +530,7 @@ static void test_twilio_answers(void **state)
 /* The code stands before the words; whom they are about is nobody's business. */
 static void test_twilio_reasons(void **state)
 {
-	static const struct {
-		const char *body, *reason;
-	} rows[] = {
+	static const struct reason rows[] = {
 		{TWILIO_ERROR("21211", "The number +12025550101 is not valid."),
 		 "HTTP 400: 21211: The number +*********01 is not valid."},
 		{TWILIO_ERROR("21211", "2025550101"), "HTTP 400: 21211: ********01"},
@@ -559,17 +539,7 @@ static void test_twilio_reasons(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct http_answer a = {
-			.outcome = HTTP_ANSWERED,
-			.body_started = true,
-			.status = 400,
-			.body = rows[i].body,
-			.body_bytes = strlen(rows[i].body),
-			.retry_after_ms = -1,
-		};
-		assert_string_equal(classify(&twilio_adapter, &a).error, rows[i].reason);
-	}
+	CHECK_REASONS(&twilio_adapter, rows);
 }
 
 int main(void)

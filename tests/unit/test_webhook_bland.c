@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bland's callbacks: the report, what else comes to its URL, and what none should be. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
-
-#include "common/rules/words.h"
-#include "webhook/snapshot.h"
 
 #define CALL "8a9620f6-d634-4b92-8d75-93280a894a71"
 
@@ -29,47 +26,6 @@ static const char failed[] =
 	"{\"call_id\":\"" CALL "\",\"status\":\"failed\",\"queue_status\":\"call_error\","
 	"\"error_message\":\"Call failed. The number you dialed is not found.\",\"metadata\":"
 	"{\"job_id\":\"" JOB "\"}}";
-
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-static const struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
-
-static enum webhook_reading normalize(const char *body)
-{
-	const struct account *a = account_by_name(accounts, "bland");
-	struct webhook_request r = request_of(body, NULL);
-
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	event.snapshot = snapshot;
-	return webhook_bland.normalize(a, &r, &event, &reason);
-}
-
-static const struct msg_call_event *read_event(const char *body)
-{
-	if (normalize(body) != READING_EVENT)
-		fail_msg("%s: %s", body, reason.data);
-	return &event.event;
-}
 
 static void the_composed_examples_are_read(void **state)
 {
@@ -183,31 +139,23 @@ static void words_of_the_database_go_first(void **state)
 		{"\"status\":\"completed\",\"answered_by\":\"human\"", "ACA"},
 		{"\"status\":\"completed\",\"answered_by\":\"voicemail\"", "VOICEMAIL"},
 	};
-	struct snapshot s = {0};
 	char body[512];
 
 	(void)state;
-	assert_true(rule_set_init(&s.rules));
-	assert_true(rule_set_add_word(&s.rules, "", "bland", "WARM_LEAD", "SALE"));
-	assert_true(rule_set_add_word(&s.rules, "", "bland", "NOT_QUALIFIED", "CALLBACK"));
-	assert_true(rule_set_add_word(&s.rules, "", "bland", "TRANSFER_FAILED", "BUSY"));
-	assert_true(rule_set_add_word(&s.rules, "", "bland", "HUMAN", "ACA"));
-	rule_set_sort(&s.rules);
-	snapshot = &s;
+	word_means("WARM_LEAD", "SALE");
+	word_means("NOT_QUALIFIED", "CALLBACK");
+	word_means("TRANSFER_FAILED", "BUSY");
+	word_means("HUMAN", "ACA");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(body, sizeof(body), "{\"call_id\":\"c\",%s}", rows[i].members);
 		assert_string_equal(read_event(body)->outcome, rows[i].outcome);
 	}
-	snapshot = NULL;
-	rule_set_release(&s.rules);
+	words_are_built_in();
 }
 
 static void bodies_are_told_apart(void **state)
 {
-	static const struct {
-		const char *body;
-		enum webhook_reading reading;
-	} rows[] = {
+	static const struct body_reading rows[] = {
 		{report, READING_EVENT},
 		/* While the call goes on. */
 		{"{\"message\":\"Call connected\",\"call_id\":\"c\",\"category\":\"call\","
@@ -242,11 +190,7 @@ static void bodies_are_told_apart(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (normalize(rows[i].body) != rows[i].reading)
-			fail_msg("%s", rows[i].body);
-		assert_true(rows[i].reading != READING_BAD || reason.len > 0);
-	}
+	CHECK_READINGS(rows);
 }
 
 static void times_and_numbers_are_bounded(void **state)
@@ -314,7 +258,7 @@ static void our_job_id_is_taken_where_it_comes_back(void **state)
 
 static void hostile_values_do_no_harm(void **state)
 {
-	const struct account *a = account_by_name(accounts, "bland");
+	const struct account *a = its_account();
 
 	(void)state;
 	survives_hostility(&webhook_bland, a, report);
@@ -332,5 +276,7 @@ int main(void)
 		cmocka_unit_test(our_job_id_is_taken_where_it_comes_back),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_bland, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The classifier's events: signatures of Standard Webhooks, the move that is made of one, and what
  * is wrong with it. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
 
@@ -17,27 +17,6 @@
 
 static const char accounts_json[] =
 	"[" ACCOUNT_JSON("classifier", "classifier", "{\"webhook_secret\":\"" SECRET "\"}") "]";
-
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-
-static int setup(void **state)
-{
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
 
 /* ---- Signatures ---- */
 
@@ -118,7 +97,7 @@ static void the_adapter_looks_at_the_headers(void **state)
 					{"Webhook-Signature", S1},
 					{NULL, NULL}};
 	const struct account none = {.name = "classifier", .provider = "classifier"};
-	const struct account *a = account_by_name(accounts, "classifier");
+	const struct account *a = its_account();
 	const struct webhook_request r = request_of(S1_BODY, headers);
 	const struct webhook_request bare = request_of(S1_BODY, NULL);
 
@@ -130,16 +109,12 @@ static void the_adapter_looks_at_the_headers(void **state)
 
 /* ---- Content ---- */
 
-static enum webhook_reading normalize(const char *body)
+static enum webhook_reading normalize_signed(const char *body)
 {
 	struct sent_header headers[] = {{"webhook-id", "msg_1"}, {NULL, NULL}};
-	const struct account *a = account_by_name(accounts, "classifier");
-	struct webhook_request r = request_of(body, headers);
+	const struct webhook_request r = request_of(body, headers);
 
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	return webhook_classifier.normalize(a, &r, &event, &reason);
+	return normalize_request(its_account(), &r);
 }
 
 static void an_event_becomes_a_move(void **state)
@@ -148,11 +123,12 @@ static void an_event_becomes_a_move(void **state)
 
 	(void)state;
 	assert_int_equal(
-		normalize("{\"type\":\"call.classified\",\"pending_call_id\":"
-			  "\"0B0E7F0C-6A0B-4B8A-9F0B-2A4A3C1D5E6F\",\"job_id\":\"" JOB
-			  "\",\"phone\":\"+12025550101\",\"classification\":\"ivr_then_human\","
-			  "\"confidence\":0.93,\"menu_path\":[\"2\",\"1\"],\"timestamp\":"
-			  "\"2023-11-14T22:13:00Z\"}"),
+		normalize_signed(
+			"{\"type\":\"call.classified\",\"pending_call_id\":"
+			"\"0B0E7F0C-6A0B-4B8A-9F0B-2A4A3C1D5E6F\",\"job_id\":\"" JOB
+			"\",\"phone\":\"+12025550101\",\"classification\":\"ivr_then_human\","
+			"\"confidence\":0.93,\"menu_path\":[\"2\",\"1\"],\"timestamp\":"
+			"\"2023-11-14T22:13:00Z\"}"),
 		READING_MOVE);
 	assert_string_equal(s->event_id, "msg_1");
 	assert_string_equal(s->tenant, "default");
@@ -173,9 +149,9 @@ static void an_event_becomes_a_move(void **state)
 
 	/* What is not told is null; parts may stand in `data`, as the standard likes it. */
 	assert_int_equal(
-		normalize("{\"type\":\"call.classified\",\"data\":{\"phone\":"
-			  "\"+12025550101\",\"classification\":\"unknown\",\"job_id\":null,"
-			  "\"confidence\":null,\"menu_path\":\"press 1\"}}"),
+		normalize_signed("{\"type\":\"call.classified\",\"data\":{\"phone\":"
+				 "\"+12025550101\",\"classification\":\"unknown\",\"job_id\":null,"
+				 "\"confidence\":null,\"menu_path\":\"press 1\"}}"),
 		READING_MOVE);
 	assert_null(s->id);
 	assert_null(s->job_id);
@@ -208,21 +184,21 @@ static void all_that_is_wrong_is_told(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_int_equal(normalize(rows[i].body), READING_BAD);
+		assert_int_equal(normalize_signed(rows[i].body), READING_BAD);
 		assert_string_equal(reason.data, rows[i].reason);
 	}
-	assert_int_equal(normalize(EVENT(RIGHT ",\"confidence\":0")), READING_MOVE);
-	assert_int_equal(normalize(EVENT(RIGHT ",\"confidence\":1")), READING_MOVE);
-	assert_int_equal(normalize("{\"type\":\"call.started\"}"), READING_UNUSED);
-	assert_int_equal(normalize(""), READING_BAD);
-	assert_int_equal(normalize("[]"), READING_BAD);
+	assert_int_equal(normalize_signed(EVENT(RIGHT ",\"confidence\":0")), READING_MOVE);
+	assert_int_equal(normalize_signed(EVENT(RIGHT ",\"confidence\":1")), READING_MOVE);
+	assert_int_equal(normalize_signed("{\"type\":\"call.started\"}"), READING_UNUSED);
+	assert_int_equal(normalize_signed(""), READING_BAD);
+	assert_int_equal(normalize_signed("[]"), READING_BAD);
 	assert_true(webhook_classifier.tells_reasons);
 }
 
 static void hostile_values_do_no_harm(void **state)
 {
 	(void)state;
-	survives_hostility(&webhook_classifier, account_by_name(accounts, "classifier"),
+	survives_hostility(&webhook_classifier, its_account(),
 			   EVENT(RIGHT ",\"pending_call_id\":\"" PENDING
 				       "\",\"phone\":\"+12025550101\",\"confidence\":0.5,"
 				       "\"menu_path\":[\"1\"],\"timestamp\":"
@@ -239,5 +215,7 @@ int main(void)
 		cmocka_unit_test(all_that_is_wrong_is_told),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_classifier, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

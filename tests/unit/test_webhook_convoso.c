@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convoso's events in JSON and as forms, under the usual keys and an account's own. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
 
 #include "common/form.h"
-#include "common/rules/words.h"
-#include "webhook/snapshot.h"
 
 #define ZONE "\"time_zone\":\"America/Los_Angeles\""
 
@@ -27,51 +25,28 @@ static const char composed[] =
 	"\"first_name\":\"Ada\",\"last_name\":\"Love\",\"state\":\"FL\",\"agent_comment\":\"rang\","
 	"\"recording\":\"https://rec.example/77\"}";
 
-static struct account_set *accounts;
-static struct snapshot snapshot;
-static struct webhook_event event;
-static struct buf reason;
-
-static int setup(void **state)
+static int setup_with_zones(void **state)
 {
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	snapshot = (struct snapshot){0};
-	assert_true(rule_set_init(&snapshot.rules));
-	assert_true(zones_add(&snapshot.zones, "America/Los_Angeles", 0, -28800));
-	assert_true(zones_add(&snapshot.zones, "America/Los_Angeles", 1678615200000, -25200));
-	assert_true(zones_add(&snapshot.zones, "America/Los_Angeles", 1699174800000, -28800));
+	assert_int_equal(setup(state), 0);
+	assert_true(zones_add(&database.zones, "America/Los_Angeles", 0, -28800));
+	assert_true(zones_add(&database.zones, "America/Los_Angeles", 1678615200000, -25200));
+	assert_true(zones_add(&database.zones, "America/Los_Angeles", 1699174800000, -28800));
+	snapshot = &database;
 	return 0;
 }
 
-static int teardown(void **state)
+static enum webhook_reading normalize_of(const char *account, const char *body)
 {
-	(void)state;
-	webhook_event_release(&event);
-	rule_set_release(&snapshot.rules);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
+	const struct webhook_request r = request_of(body, NULL);
+
+	return normalize_request(account_by_name(accounts, account), &r);
 }
 
-static enum webhook_reading normalize(const char *account, const char *body)
+static const struct msg_call_event *read_event_of(const char *account, const char *body)
 {
-	const struct account *a = account_by_name(accounts, account);
-	struct webhook_request r = request_of(body, NULL);
+	const struct webhook_request r = request_of(body, NULL);
 
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	event.snapshot = &snapshot;
-	return webhook_convoso.normalize(a, &r, &event, &reason);
-}
-
-static const struct msg_call_event *read_event(const char *account, const char *body)
-{
-	if (normalize(account, body) != READING_EVENT)
-		fail_msg("%s: %s", body, reason.data);
-	return &event.event;
+	return read_request(account_by_name(accounts, account), &r);
 }
 
 static void the_secret_is_shown_in_two_ways(void **state)
@@ -130,11 +105,11 @@ static void assert_composed(const struct msg_call_event *e)
 static void json_is_read(void **state)
 {
 	(void)state;
-	assert_composed(read_event("convoso", composed));
+	assert_composed(read_event(composed));
 	/* Numbers are numbers as well. */
 	const struct msg_call_event *e =
-		read_event("convoso", " {\"call_log_id\":77,\"status\":\"B\",\"phone_number\":"
-				      "2025550101,\"length_in_sec\":0,\"lead_id\":5}");
+		read_event(" {\"call_log_id\":77,\"status\":\"B\",\"phone_number\":"
+			   "2025550101,\"length_in_sec\":0,\"lead_id\":5}");
 	assert_string_equal(e->event_id, "convoso:77:B");
 	assert_string_equal(e->outcome, "BUSY");
 	assert_string_equal(e->lead_id, "5");
@@ -146,7 +121,6 @@ static void a_form_is_read_as_the_same(void **state)
 {
 	(void)state;
 	assert_composed(read_event(
-		"convoso",
 		"call_log_id=77&lead_id=12345&list_id=100&status=NA&call_type=OUTBOUND&"
 		"length_in_sec=30&call_date=2023-11-14+14%3A00%3a00&term_reason=NONE&"
 		"phone_number=2025550101&phone_code=1&first_name=Ada&last_name=Love&state=FL&"
@@ -154,7 +128,6 @@ static void a_form_is_read_as_the_same(void **state)
 		"status=SALE"));
 	/* Latin-1 in a name is no reason to lose the call. */
 	const struct msg_call_event *e = read_event(
-		"convoso",
 		"call_log_id=1&status=SALE&phone_number=%28202%29+555-0101&first_name=Ren%E9");
 	assert_string_equal(e->outcome, "SALE");
 	assert_string_equal(e->phone, "+12025550101");
@@ -164,15 +137,15 @@ static void a_form_is_read_as_the_same(void **state)
 static void keys_are_the_accounts_own(void **state)
 {
 	(void)state;
-	const struct msg_call_event *e =
-		read_event("mapped", "{\"LogID\":\"8\",\"Disposition\":\"AA\",\"data\":{\"Phone\":"
-				     "\"+442079460101\"},\"lead_id\":\"remote-7\"}");
+	const struct msg_call_event *e = read_event_of(
+		"mapped", "{\"LogID\":\"8\",\"Disposition\":\"AA\",\"data\":{\"Phone\":"
+			  "\"+442079460101\"},\"lead_id\":\"remote-7\"}");
 	assert_string_equal(e->event_id, "convoso:8:AA");
 	assert_string_equal(e->outcome, "VOICEMAIL");
 	assert_string_equal(e->phone, "+442079460101");
 	assert_string_equal(e->lead_id, "remote-7");
 	/* The usual keys are none of this account's, and the reason says what was looked for. */
-	assert_int_equal(normalize("mapped", composed), READING_BAD);
+	assert_int_equal(normalize_of("mapped", composed), READING_BAD);
 	assert_non_null(strstr(reason.data, "Disposition"));
 }
 
@@ -194,12 +167,12 @@ static void statuses_are_the_databases_first(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(body, sizeof(body), "%s%s", form, cases[i].status);
-		snapshot.rules.words_count = 0;
-		assert_string_equal(read_event("convoso", body)->outcome, cases[i].built_in);
-		rule_set_add_word(&snapshot.rules, "", "convoso", "AM", "SALE");
-		rule_set_add_word(&snapshot.rules, "default", "convoso", "NI", "NOT_INTERESTED");
-		rule_set_sort(&snapshot.rules);
-		assert_string_equal(read_event("convoso", body)->outcome, cases[i].mapped);
+		database.rules.words_count = 0;
+		assert_string_equal(read_event(body)->outcome, cases[i].built_in);
+		rule_set_add_word(&database.rules, "", "convoso", "AM", "SALE");
+		rule_set_add_word(&database.rules, "default", "convoso", "NI", "NOT_INTERESTED");
+		rule_set_sort(&database.rules);
+		assert_string_equal(read_event(body)->outcome, cases[i].mapped);
 	}
 }
 
@@ -222,7 +195,7 @@ static void phones_come_whole_and_in_parts(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(body, sizeof(body), "call_log_id=1&status=NA&%s", cases[i].parts);
-		enum webhook_reading reading = normalize("convoso", body);
+		enum webhook_reading reading = normalize(body);
 		assert_int_equal(reading, cases[i].phone ? READING_EVENT : READING_BAD);
 		if (cases[i].phone)
 			assert_string_equal(event.event.phone, cases[i].phone);
@@ -255,16 +228,15 @@ static void times_are_the_accounts_own(void **state)
 		snprintf(body, sizeof(body),
 			 "call_log_id=1&status=NA&phone_number=2025550101&call_date=%s",
 			 cases[i].date);
-		assert_int_equal(read_event("convoso", body)->occurred_at, cases[i].at);
+		assert_int_equal(read_event(body)->occurred_at, cases[i].at);
 	}
 	const struct msg_call_event *e = read_event(
-		"convoso",
 		"call_log_id=1&status=CALLBK&phone_number=2025550101&callback_at=2023-12-01+15:00:00");
 	assert_int_equal(e->callback_at, INT64_C(1701471600000));
 	/* Without a zone there is no telling. */
-	e = read_event("mapped",
-		       "{\"LogID\":1,\"Disposition\":\"NA\",\"data\":{\"Phone\":2025550101},"
-		       "\"call_date\":\"2023-07-01 12:00:00\"}");
+	e = read_event_of("mapped",
+			  "{\"LogID\":1,\"Disposition\":\"NA\",\"data\":{\"Phone\":2025550101},"
+			  "\"call_date\":\"2023-07-01 12:00:00\"}");
 	assert_int_equal(e->occurred_at, NOW_MS);
 }
 
@@ -272,19 +244,15 @@ static void what_is_no_dial_is_of_no_use(void **state)
 {
 	(void)state;
 	assert_int_equal(
-		normalize("convoso",
-			  "call_log_id=1&status=NA&phone_number=2025550101&call_type=INBOUND"),
+		normalize("call_log_id=1&status=NA&phone_number=2025550101&call_type=INBOUND"),
 		READING_UNUSED);
-	assert_int_equal(normalize("convoso", "lead_id=1&status=NEW&phone_number=2025550101"),
-			 READING_UNUSED);
-	assert_int_equal(normalize("convoso", "status=NA&phone_number=2025550101"), READING_BAD);
+	assert_int_equal(normalize("lead_id=1&status=NEW&phone_number=2025550101"), READING_UNUSED);
+	assert_int_equal(normalize("status=NA&phone_number=2025550101"), READING_BAD);
 	assert_non_null(strstr(reason.data, "call_log_id"));
-	assert_int_equal(normalize("convoso", "call_log_id=1&phone_number=2025550101"),
-			 READING_BAD);
-	assert_int_equal(normalize("convoso", "call_log_id=1&status=--&phone_number=2025550101"),
-			 READING_BAD);
-	assert_int_equal(normalize("convoso", "[1]"), READING_BAD);
-	assert_int_equal(normalize("convoso", ""), READING_BAD);
+	assert_int_equal(normalize("call_log_id=1&phone_number=2025550101"), READING_BAD);
+	assert_int_equal(normalize("call_log_id=1&status=--&phone_number=2025550101"), READING_BAD);
+	assert_int_equal(normalize("[1]"), READING_BAD);
+	assert_int_equal(normalize(""), READING_BAD);
 }
 
 static void another_disposition_is_another_event(void **state)
@@ -292,12 +260,10 @@ static void another_disposition_is_another_event(void **state)
 	char first[WEBHOOK_EVENT_ID_BYTES];
 
 	(void)state;
-	snprintf(first, sizeof(first), "%s", read_event("convoso", composed)->event_id);
-	assert_string_equal(read_event("convoso", composed)->event_id, first);
+	snprintf(first, sizeof(first), "%s", read_event(composed)->event_id);
+	assert_string_equal(read_event(composed)->event_id, first);
 	assert_string_not_equal(
-		read_event("convoso", "call_log_id=77&status=SALE&phone_number=2025550101")
-			->event_id,
-		first);
+		read_event("call_log_id=77&status=SALE&phone_number=2025550101")->event_id, first);
 }
 
 static void forms_are_bounded(void **state)
@@ -332,21 +298,21 @@ static void hostile_bodies_do_no_harm(void **state)
 	char text[sizeof(form)];
 
 	(void)state;
-	survives_hostility(&webhook_convoso, account_by_name(accounts, "convoso"), composed);
+	survives_hostility(&webhook_convoso, its_account(), composed);
 	/* Each byte of a form replaced by each other one. */
 	assert_non_null(codec);
 	for (size_t i = 0; i < sizeof(form) - 1; i++) {
 		for (int c = 0; c < 256; c++) {
 			memcpy(text, form, sizeof(form));
 			text[i] = (char)c;
-			normalize_text(&webhook_convoso, account_by_name(accounts, "convoso"),
-				       codec, text, sizeof(form) - 1);
+			normalize_text(&webhook_convoso, its_account(), codec, text,
+				       sizeof(form) - 1);
 		}
 	}
 	msg_codec_free(codec);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_with_zones, teardown)
 
 int main(void)
 {
@@ -363,5 +329,7 @@ int main(void)
 		TEST(forms_are_bounded),
 		TEST(hostile_bodies_do_no_harm),
 	};
+
+	world_of(&webhook_convoso, accounts_json);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events of any other dialer, by Standard Webhooks. */
-#include "webhook_hostile.h"
-
-#include "common/rules/words.h"
-#include "webhook/snapshot.h"
+#include "webhook_world.h"
 
 static const char accounts_json[] =
 	"[" ACCOUNT_JSON("generic", "generic",
@@ -16,40 +13,6 @@ static const char ended[] =
 	"\"ended_reason\":\"timeout\",\"success\":false,\"duration_seconds\":12.5,\"ended_at\":"
 	"\"2023-11-14T22:13:00Z\",\"callback_at\":\"2023-11-15T22:13:00Z\",\"summary\":\"s\","
 	"\"transcript\":\"t\",\"recording_url\":\"https://r.example.test/1\"}}";
-
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-static const struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
-
-static enum webhook_reading normalize(const char *body)
-{
-	const struct account *a = account_by_name(accounts, "generic");
-	struct webhook_request r = request_of(body, NULL);
-
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	event.snapshot = snapshot;
-	return webhook_generic.normalize(a, &r, &event, &reason);
-}
 
 static void an_end_is_read(void **state)
 {
@@ -110,24 +73,18 @@ static void bodies_are_told_apart(void **state)
 
 static void words_of_the_database_go_first(void **state)
 {
-	struct snapshot s = {0};
-
 	(void)state;
-	assert_true(rule_set_init(&s.rules));
-	assert_true(rule_set_add_word(&s.rules, "", "generic", "NO_ANSWER", "BUSY"));
-	rule_set_sort(&s.rules);
-	snapshot = &s;
+	word_means("NO_ANSWER", "BUSY");
 	assert_int_equal(normalize(ended), READING_EVENT);
 	assert_string_equal(event.event.outcome, "BUSY");
 	assert_string_equal(event.event.event_id, "generic:call-1:BUSY");
-	snapshot = NULL;
-	rule_set_release(&s.rules);
+	words_are_built_in();
 }
 
 static void hostile_values_do_no_harm(void **state)
 {
 	(void)state;
-	survives_hostility(&webhook_generic, account_by_name(accounts, "generic"), ended);
+	survives_hostility(&webhook_generic, its_account(), ended);
 }
 
 int main(void)
@@ -138,5 +95,7 @@ int main(void)
 		cmocka_unit_test(words_of_the_database_go_first),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_generic, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Omni's post-call webhook in its shapes, old and new, and in those it should not have. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
 
@@ -13,46 +13,6 @@ static const char composed[] =
 	"\"completed\",\"hangup_source\":false,\"recording_url\":false,\"call_report\":{"
 	"\"summary\":\"Asked to be called Friday.\",\"sentiment\":\"Neutral\","
 	"\"extracted_variables\":{\"callback_day\":\"Friday\"},\"full_conversation\":\"...\"}}";
-
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-
-static int setup(void **state)
-{
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
-
-/* Into `event`, which is good until the next one. */
-static enum webhook_reading normalize(const char *body)
-{
-	const struct account *a = account_by_name(accounts, "omni");
-	struct webhook_request r = request_of(body, NULL);
-
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	return webhook_omni.normalize(a, &r, &event, &reason);
-}
-
-static const struct msg_call_event *read_event(const char *body)
-{
-	if (normalize(body) != READING_EVENT)
-		fail_msg("%s: %s", body, reason.data);
-	return &event.event;
-}
 
 static void the_composed_example_is_read(void **state)
 {
@@ -267,10 +227,7 @@ static void values_are_bounded(void **state)
 
 static void what_is_no_report_is_told_apart(void **state)
 {
-	static const struct {
-		const char *body;
-		enum webhook_reading reading;
-	} rows[] = {
+	static const struct body_reading rows[] = {
 		{"", READING_BAD},
 		{"{", READING_BAD},
 		{"[]", READING_BAD},
@@ -285,17 +242,13 @@ static void what_is_no_report_is_told_apart(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (normalize(rows[i].body) != rows[i].reading)
-			fail_msg("%s", rows[i].body);
-		assert_true(rows[i].reading != READING_BAD || reason.len > 0);
-	}
+	CHECK_READINGS(rows);
 }
 
 static void hostile_values_do_no_harm(void **state)
 {
 	(void)state;
-	survives_hostility(&webhook_omni, account_by_name(accounts, "omni"), composed);
+	survives_hostility(&webhook_omni, its_account(), composed);
 }
 
 int main(void)
@@ -311,5 +264,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_report_is_told_apart),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_omni, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Twilio's callbacks: its published signatures and others, the states of a call, who answered. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
 
 #include "common/form.h"
 #include "common/rules/twilio.h"
-#include "common/rules/words.h"
-#include "webhook/snapshot.h"
 
 #define CALL "CA00000000000000000000000000000001"
 #define ACCOUNT "AC00000000000000000000000000000001"
@@ -16,28 +14,6 @@
 static const char accounts_json[] = "[" ACCOUNT_JSON(
 	"twilio", "twilio",
 	"{\"auth_token\":\"12345\",\"webhook_url\":\"https://hooks.example.test/x\"}") "]";
-
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-static const struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
 
 /* ---- Signatures ---- */
 
@@ -173,24 +149,26 @@ static void other_signatures_match_or_not(void **state)
 
 /* ---- Content ---- */
 
-static enum webhook_reading normalize(const char *query, const char *body)
+static struct webhook_request callback(const char *query, const char *body)
 {
-	const struct account *a = account_by_name(accounts, "twilio");
 	struct webhook_request r = request_of(body, NULL);
 
-	webhook_event_release(&event);
-	buf_clear(&reason);
 	r.query = query;
-	webhook_event_init(&event, a, &r);
-	event.snapshot = snapshot;
-	return webhook_twilio.normalize(a, &r, &event, &reason);
+	return r;
 }
 
-static const struct msg_call_event *read_event(const char *query, const char *body)
+static enum webhook_reading normalize_callback(const char *query, const char *body)
 {
-	if (normalize(query, body) != READING_EVENT)
-		fail_msg("%s: %s", body, reason.data);
-	return &event.event;
+	const struct webhook_request r = callback(query, body);
+
+	return normalize_request(its_account(), &r);
+}
+
+static const struct msg_call_event *read_callback(const char *query, const char *body)
+{
+	const struct webhook_request r = callback(query, body);
+
+	return read_request(its_account(), &r);
 }
 
 static void an_end_is_read(void **state)
@@ -198,7 +176,7 @@ static void an_end_is_read(void **state)
 	static const char json[] =
 		"{\"CallSid\":\"" CALL "\",\"CallStatus\":\"completed\",\"AnsweredBy\":\"human\","
 		"\"CallDuration\":31,\"To\":\"+12025550101\"}";
-	const struct msg_call_event *e = read_event(QUERY, T1_BODY);
+	const struct msg_call_event *e = read_callback(QUERY, T1_BODY);
 
 	(void)state;
 	assert_string_equal(e->event_id, "twilio:" CALL ":completed");
@@ -213,11 +191,11 @@ static void an_end_is_read(void **state)
 	/* 22:13:20 of that day is the receipt itself. */
 	assert_int_equal(e->occurred_at, NOW_MS);
 
-	e = read_event(QUERY, json);
+	e = read_callback(QUERY, json);
 	assert_string_equal(e->outcome, "HUMAN");
 	assert_int_equal(e->duration_ms, 31000);
-	e = read_event(NULL, "CallSid=" CALL "&CallStatus=ringing&Timestamp=Tue%2C+14+Nov+2023+"
-			     "17%3A13%3A19+-0500");
+	e = read_callback(NULL, "CallSid=" CALL "&CallStatus=ringing&Timestamp=Tue%2C+14+Nov+2023+"
+				"17%3A13%3A19+-0500");
 	assert_int_equal(e->occurred_at, NOW_MS - 1000);
 	assert_null(e->job_id);
 }
@@ -264,7 +242,7 @@ static void states_rank_and_ends_have_outcomes(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		snprintf(body, sizeof(body), "CallSid=" CALL "&%s", rows[i].fields);
 		snprintf(id, sizeof(id), "twilio:" CALL ":%s", rows[i].state);
-		const struct msg_call_event *e = read_event(rows[i].query, body);
+		const struct msg_call_event *e = read_callback(rows[i].query, body);
 		assert_string_equal(e->event_id, id);
 		assert_int_equal(e->type, rows[i].type);
 		if (strcmp(e->outcome ? e->outcome : "-",
@@ -277,27 +255,21 @@ static void states_rank_and_ends_have_outcomes(void **state)
 
 static void words_of_the_database_go_first(void **state)
 {
-	struct snapshot s = {0};
-
 	(void)state;
-	assert_true(rule_set_init(&s.rules));
-	assert_true(rule_set_add_word(&s.rules, "", "twilio", "MACHINE_START", "CALLBACK"));
-	assert_true(rule_set_add_word(&s.rules, "", "twilio", "UNKNOWN", "NO_ANSWER"));
-	rule_set_sort(&s.rules);
-	snapshot = &s;
+	word_means("MACHINE_START", "CALLBACK");
+	word_means("UNKNOWN", "NO_ANSWER");
 	assert_string_equal(
-		read_event(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=machine_start")
+		read_callback(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=machine_start")
 			->outcome,
 		"CALLBACK");
 	assert_string_equal(
-		read_event(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=machine_end_beep")
+		read_callback(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=machine_end_beep")
 			->outcome,
 		"VOICEMAIL");
 	assert_string_equal(
-		read_event(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=unknown")->outcome,
+		read_callback(QUERY, "CallSid=c&CallStatus=completed&AnsweredBy=unknown")->outcome,
 		"NO_ANSWER");
-	snapshot = NULL;
-	rule_set_release(&s.rules);
+	words_are_built_in();
 }
 
 static void callbacks_are_told_apart(void **state)
@@ -326,14 +298,13 @@ static void callbacks_are_told_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (normalize(QUERY, rows[i].body) != rows[i].reading)
-			fail_msg("%s", rows[i].body);
-		assert_true(rows[i].reading != READING_BAD || reason.len > 0);
+		check_reading(rows[i].body, rows[i].reading,
+			      normalize_callback(QUERY, rows[i].body));
 	}
 	/* All at once. */
-	assert_int_equal(normalize(QUERY, "x=1"), READING_BAD);
+	assert_int_equal(normalize_callback(QUERY, "x=1"), READING_BAD);
 	assert_string_equal(reason.data, "no CallStatus and no AnsweredBy; no CallSid");
-	assert_int_equal(normalize(QUERY, "CallSid=c"), READING_BAD);
+	assert_int_equal(normalize_callback(QUERY, "CallSid=c"), READING_BAD);
 	assert_string_equal(reason.data, "no CallStatus and no AnsweredBy");
 }
 
@@ -401,7 +372,7 @@ static void fields_of_a_form_are_taken_as_they_are(void **state)
 
 static void hostile_values_do_no_harm(void **state)
 {
-	const struct account *a = account_by_name(accounts, "twilio");
+	const struct account *a = its_account();
 
 	(void)state;
 	survives_hostility(
@@ -429,5 +400,7 @@ int main(void)
 		cmocka_unit_test(fields_of_a_form_are_taken_as_they_are),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_twilio, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

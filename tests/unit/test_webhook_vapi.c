@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vapi's server messages: the two that are followed, the others, and what none should be. */
-#include "webhook_hostile.h"
+#include "webhook_world.h"
 
 #include <stdio.h>
 
@@ -24,44 +24,13 @@ static const char report[] =
 	"\"true\",\"structuredData\":{\"outcome\":\"sale\",\"callback_at\":"
 	"\"2026-01-09T20:00:00Z\"}}}}";
 
-static struct account_set *accounts;
-static struct webhook_event event;
-static struct buf reason;
-
-static int setup(void **state)
+/* `job` is what the query of its URL says, or NULL. */
+static enum webhook_reading normalize_with_job(const char *body, const char *job)
 {
-	(void)state;
-	accounts = accounts_of(accounts_json);
-	buf_init(&reason, 1024);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	webhook_event_release(&event);
-	account_set_free(accounts);
-	buf_release(&reason);
-	return 0;
-}
-
-static enum webhook_reading normalize(const char *body, const char *job)
-{
-	const struct account *a = account_by_name(accounts, "vapi");
 	struct webhook_request r = request_of(body, NULL);
 
 	r.job = job;
-	webhook_event_release(&event);
-	buf_clear(&reason);
-	webhook_event_init(&event, a, &r);
-	return webhook_vapi.normalize(a, &r, &event, &reason);
-}
-
-static const struct msg_call_event *read_event(const char *body)
-{
-	if (normalize(body, NULL) != READING_EVENT)
-		fail_msg("%s: %s", body, reason.data);
-	return &event.event;
+	return normalize_request(its_account(), &r);
 }
 
 static void the_composed_examples_are_read(void **state)
@@ -228,7 +197,7 @@ static void our_job_id_is_taken_where_it_comes_back(void **state)
 			 "{\"message\":{\"type\":\"status-update\",\"status\":\"ringing\","
 			 "\"call\":{%s}}}",
 			 rows[i].call);
-		assert_int_equal(normalize(body, rows[i].query), READING_EVENT);
+		assert_int_equal(normalize_with_job(body, rows[i].query), READING_EVENT);
 		const char *job_id = event.event.job_id;
 		if (strcmp(job_id ? job_id : "-", rows[i].job_id ? rows[i].job_id : "-") != 0)
 			fail_msg("%s: %s", rows[i].call, job_id);
@@ -250,7 +219,7 @@ static void an_event_keeps_its_id(void **state)
 	assert_string_equal(read_event(text)->event_id, first);
 
 	/* Without a call's id, by the job's. */
-	assert_int_equal(normalize("{\"message\":{\"type\":\"end-of-call-report\"}}", JOB),
+	assert_int_equal(normalize_with_job("{\"message\":{\"type\":\"end-of-call-report\"}}", JOB),
 			 READING_EVENT);
 	assert_string_equal(event.event.event_id, "vapi:job-" JOB ":end-of-call-report:ended");
 	assert_null(event.event.provider_call_id);
@@ -259,8 +228,8 @@ static void an_event_keeps_its_id(void **state)
 	memset(long_id, 'x', sizeof(long_id) - 1);
 	long_id[sizeof(long_id) - 1] = '\0';
 	snprintf(text, sizeof(text), body, long_id, 1);
-	assert_int_equal(normalize(text, NULL), READING_BAD);
-	assert_int_equal(normalize(text, JOB), READING_EVENT);
+	assert_int_equal(normalize(text), READING_BAD);
+	assert_int_equal(normalize_with_job(text, JOB), READING_EVENT);
 	assert_null(event.event.provider_call_id);
 }
 
@@ -312,11 +281,9 @@ static void messages_are_told_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (normalize(rows[i].body, NULL) != rows[i].reading)
-			fail_msg("%s", rows[i].body);
+		check_reading(rows[i].body, rows[i].reading, normalize(rows[i].body));
 		if (rows[i].reading == READING_EVENT)
 			assert_int_equal(event.event.type, rows[i].type);
-		assert_true(rows[i].reading != READING_BAD || reason.len > 0);
 	}
 }
 
@@ -384,7 +351,7 @@ static void long_texts_are_cut_to_what_a_message_holds(void **state)
 
 static void hostile_values_do_no_harm(void **state)
 {
-	const struct account *a = account_by_name(accounts, "vapi");
+	const struct account *a = its_account();
 
 	(void)state;
 	survives_hostility(&webhook_vapi, a, report);
@@ -405,5 +372,7 @@ int main(void)
 		cmocka_unit_test(long_texts_are_cut_to_what_a_message_holds),
 		cmocka_unit_test(hostile_values_do_no_harm),
 	};
+
+	world_of(&webhook_vapi, accounts_json);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -20,6 +20,11 @@ class Simulator:
         """Counters, and {agents: {AGENT: {live, max_live}}}: the calls that an agent or assistant has and had at once."""
         return self.process.http.get("/stats").raise_for_status().json()
 
+    def requests(self, path: str = "", method: str | None = None) -> list[dict[str, Any]]:
+        """The last ones it has read below a path, oldest first."""
+        read = self.process.http.get("/requests?n=256").raise_for_status().json()
+        return [request for request in read if request["path"].startswith(path) and method in (None, request["method"])]
+
     def script(self, rules: Any) -> None:
         """Replaces the rules of its behaviour."""
         self.process.http.post("/script", json=rules).raise_for_status()
