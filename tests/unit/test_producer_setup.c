@@ -91,7 +91,8 @@ static void test_workflow(void **state)
 	check(dialers, CONFIG_KEY_CLASSIFY_ACCOUNT, NULL);
 	check((const char *const[]){BASE, "TWILIO_ACCOUNT_SID=AC1", "TWILIO_AUTH_TOKEN=t",
 				    "TWILIO_NUMBER=+12125550100",
-				    "TWIML_URL_PRECLASSIFY=https://example.com/x", NULL},
+				    "TWIML_URL_PRECLASSIFY=https://example.com/x",
+				    "PUBLIC_WEBHOOK_URL=https://example.com", NULL},
 	      CONFIG_KEY_CLASSIFY_ACCOUNT, "twilio");
 	check((const char *const[]){BASE, "CLASSIFY_ACCOUNT=acme-twilio", NULL},
 	      CONFIG_KEY_CLASSIFY_ACCOUNT, "acme-twilio");
