@@ -5,6 +5,8 @@
 #
 #   cmake -DKIND=files -DARRAY=embedded_avro -DINPUTS=a;b -DOUTPUT=x.c -P common/embed.cmake
 #       the table of struct embedded_file (common/embedded.h) named ARRAY, and ARRAY_count
+#   cmake -DKIND=assets -DARRAY=page_assets -DINPUTS=a;b -DOUTPUT=x.c -P common/embed.cmake
+#       the table of struct embedded_asset named ARRAY, and ARRAY_count: each file also as gzip has it
 #   cmake -DKIND=statements -DPROCESS=producer -DINPUTS=a.sql;b.sql -DOUTPUT=x.c -DHEADER=x.h -P common/embed.cmake
 #       enum producer_stmt and the table producer_stmts of struct pg_stmt (common/pg.h), in the order of INPUTS
 
@@ -16,6 +18,11 @@ function(file_bytes path ret_bytes)
 	string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
 	string(REGEX REPLACE "(${byte_row})" "\\1\n\t" bytes "${bytes}")
 	set(${ret_bytes} "${bytes}0x00" PARENT_SCOPE)
+endfunction()
+
+# compress(FILE GZIPPED): without a name and a time in it, so that a build is like the one before.
+function(compress path result)
+	execute_process(COMMAND gzip -9nc "${path}" OUTPUT_FILE "${result}" COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
 string(REPEAT "0x..," 16 byte_row)
@@ -40,6 +47,13 @@ foreach(path IN LISTS INPUTS)
 		list(APPEND names "${base_name}")
 		string(APPEND enumerators "\t${enumerator},\n")
 		string(APPEND rows "\t[${enumerator}] = {\"${base_name}\", (const char *)data_${i}},\n")
+	elseif(KIND STREQUAL "assets")
+		compress("${path}" "${OUTPUT}.gz")
+		file_bytes("${OUTPUT}.gz" bytes)
+		file(SIZE "${OUTPUT}.gz" gzip_size)
+		file(SHA256 "${path}" sum)
+		string(APPEND data "static const unsigned char gzip_${i}[] = {\n\t${bytes}};\n")
+		string(APPEND rows "\t{\"${file_name}\", \"${sum}\", data_${i}, ${size}, gzip_${i}, ${gzip_size}},\n")
 	else()
 		string(APPEND rows "\t{\"${file_name}\", data_${i}, ${size}},\n")
 	endif()
@@ -72,12 +86,20 @@ ${rows}\t[${upper}_STMT_COUNT] = {NULL, NULL},
 };
 ")
 else()
+	if(KIND STREQUAL "assets")
+		file(REMOVE "${OUTPUT}.gz")
+		set(row_type "struct embedded_asset")
+		set(last_row "{NULL, NULL, NULL, 0, NULL, 0}")
+	else()
+		set(row_type "struct embedded_file")
+		set(last_row "{NULL, NULL, 0}")
+	endif()
 	file(WRITE "${OUTPUT}" "${head}#include \"common/embedded.h\"\n\n${data}
-extern const struct embedded_file ${ARRAY}[];
+extern const ${row_type} ${ARRAY}[];
 extern const size_t ${ARRAY}_count;
 
-const struct embedded_file ${ARRAY}[] = {
-${rows}\t{NULL, NULL, 0},
+const ${row_type} ${ARRAY}[] = {
+${rows}\t${last_row},
 };
 const size_t ${ARRAY}_count = ${i};
 ")

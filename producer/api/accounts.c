@@ -83,21 +83,21 @@ static bool seal_credentials(const struct config *cfg, const char *account,
 			     const json_t *credentials, struct buf *ret_hex)
 {
 	const char *hex = config_str(cfg, CONFIG_KEY_SECRET_KEY);
-	unsigned char key[SEAL_KEY_BYTES];
+	struct seal_keys keys;
 	char pair[3];
 	struct buf plain, sealed;
 
 	buf_init(&plain, SEALED_BYTES_MAX);
 	buf_init(&sealed, SEALED_BYTES_MAX);
 	json_write(credentials, &plain);
-	bool good = hex && seal_key_parse(hex, key) == 0 && !plain.failed &&
-		    seal(key, account, plain.data, plain.len, &sealed) == 0;
+	bool good = hex && seal_keys_parse(hex, &keys) == 0 && !plain.failed &&
+		    seal(keys.key[0], account, plain.data, plain.len, &sealed) == 0;
 	for (size_t i = 0; good && i < sealed.len; i++) {
 		hex_encode((const unsigned char *)sealed.data + i, 1, pair);
 		buf_adds(ret_hex, pair);
 	}
 	explicit_bzero(plain.data, plain.len);
-	explicit_bzero(key, sizeof(key));
+	explicit_bzero(&keys, sizeof(keys));
 	buf_release(&plain);
 	buf_release(&sealed);
 	return good && !ret_hex->failed;

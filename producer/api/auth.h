@@ -7,6 +7,7 @@
 
 #include "common/http_server.h"
 #include "producer/api/keys.h"
+#include "producer/api/sessions.h"
 
 struct api;
 
@@ -19,7 +20,7 @@ struct api;
 enum auth {
 	AUTH_DISPATCH, /* N8N_DISPATCH_SECRET, else CRON_JOB_SECRET */
 	AUTH_ADMIN,    /* ADMIN_API_KEY or a key of the database; in a GET's ?api_key= too, with
-			  ALLOW_QUERY_API_KEY */
+			  ALLOW_QUERY_API_KEY; or a session that was begun with one */
 };
 
 /* Whose keys a route of AUTH_ADMIN serves. */
@@ -29,8 +30,31 @@ enum audience {
 	AUDIENCE_ADMIN,	 /* ADMIN_API_KEY alone */
 };
 
+/* A header that a request of a session needs, unless it is a GET: other sites can send the cookie
+ * along, but can't read the token. */
+#define AUTH_CSRF_HEADER "X-CSRF-Token"
+
+/* Who shows what. */
+struct shown {
+	bool any;		   /* a key, or a session's cookie */
+	bool admin;		   /* it is ADMIN_API_KEY, or what the route asks for instead */
+	const struct api_key *key; /* of the database; NULL: none that can be used now */
+	bool in_session;	   /* by its cookie; then */
+	struct session session;
+};
+
+/* Of a request to a route of AUTH_ADMIN. */
+struct shown auth_shown(const struct api *api, const struct http_exchange *x);
+/* The same, if it had shown this text; takes NULL. */
+struct shown auth_shown_text(const struct api *api, const char *text);
+
+/* Why a request of this session may have been made by another site; NULL: it was not. */
+const char *auth_forged(const struct api *api, const struct session *session,
+			const struct http_exchange *x);
+
 struct caller {
 	char tenant[TENANT_BYTES]; /* the request sees and writes what is this one's; "": all */
+	struct shown shown;
 };
 
 /*

@@ -36,6 +36,7 @@ static const struct endpoint endpoints[] = {
 	 0,
 	 {{PARAM_PATH, "id"}, {PARAM_BODY, NULL}}},
 	{"GET", BASE "/{id}/progress", API_CAMPAIGN_PROGRESS, 0, {{PARAM_PATH, "id"}}},
+	{"GET", BASE "/{id}/windows", API_CAMPAIGN_WINDOWS, 0, {{PARAM_PATH, "id"}}},
 	{"GET",
 	 BASE "/{id}/uploads/{upload}",
 	 API_UPLOAD,

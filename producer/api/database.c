@@ -14,42 +14,63 @@
 #define UPLOAD_REQUESTS_MAX 64 /* a few of each upload */
 #define RETRY_AFTER "2"
 
-struct api_database {
-	struct pg *pg;
-	struct pg *long_work;
-	struct pg *uploads;
-	struct pg *urgent;
+/* Each is a connection of its own, so that what takes long holds up its like only. */
+enum link {
+	LINK_COMMON,
+	LINK_URGENT, /* what stops calls waits for nobody's list */
+	LINK_LIVE,   /* the page's figures */
+	LINK_LONG,
+	LINK_UPLOADS, /* of files that are being received and applied */
+	LINKS
 };
 
-/* Statements that are not answered in one go. */
 static const struct {
-	bool long_work; /* on a connection of its own, so that nothing else waits for it */
-	bool urgent;	/* likewise: what stops calls waits for nobody's list */
-	bool upload;	/* the same, of files that are being received and applied */
-	bool in_parts;	/* stream.h */
+	const char *application_name;
+	int statement_timeout_ms;
+	size_t max_batches;
+} links[LINKS] = {
+	[LINK_COMMON] = {"carillon-producer-api", STATEMENT_TIMEOUT_MS, REQUESTS_MAX},
+	[LINK_URGENT] = {"carillon-producer-api-urgent", STATEMENT_TIMEOUT_MS, REQUESTS_MAX},
+	[LINK_LIVE] = {"carillon-producer-api-live", STATEMENT_TIMEOUT_MS, REQUESTS_MAX},
+	[LINK_LONG] = {"carillon-producer-api-long", LONG_STATEMENT_TIMEOUT_MS, LONG_REQUESTS_MAX},
+	[LINK_UPLOADS] = {"carillon-producer-api-uploads", LONG_STATEMENT_TIMEOUT_MS,
+			  UPLOAD_REQUESTS_MAX},
+};
+
+struct api_database {
+	struct pg *links[LINKS];
+	struct pg_stmt stmts[LINKS][API_STMT_COUNT]; /* of each, those that it runs */
+};
+
+/* Statements that are not answered in one go, or not by the common connection. */
+static const struct {
+	enum link link;
+	bool in_parts;		  /* stream.h */
 	const char *content_type; /* NULL: JSON */
 } kinds[API_STMT_COUNT] = {
-	[API_SCHEDULER_SWITCH] = {.urgent = true},
-	[API_CAMPAIGN_SWITCH] = {.urgent = true},
-	[API_SUPPRESSION_ADD] = {.urgent = true},
-	[API_CALL_CANCEL] = {.urgent = true},
-	[API_CALL_HANG_UP] = {.urgent = true},
-	[API_FOLLOW_UP_CANCEL] = {.urgent = true},
-	[API_LEADS_BULK] = {.long_work = true},
-	[API_SUPPRESSIONS_IMPORT] = {.long_work = true},
-	[API_REDIAL_IMPORT] = {.long_work = true},
-	[API_PLAN] = {.long_work = true},
+	[API_SCHEDULER_SWITCH] = {.link = LINK_URGENT},
+	[API_CAMPAIGN_SWITCH] = {.link = LINK_URGENT},
+	[API_SUPPRESSION_ADD] = {.link = LINK_URGENT},
+	[API_CALL_CANCEL] = {.link = LINK_URGENT},
+	[API_CALL_HANG_UP] = {.link = LINK_URGENT},
+	[API_FOLLOW_UP_CANCEL] = {.link = LINK_URGENT},
+	[API_LIVE_FIGURES] = {.link = LINK_LIVE},
+	[API_LIVE_SERIES] = {.link = LINK_LIVE},
+	[API_LEADS_BULK] = {.link = LINK_LONG},
+	[API_SUPPRESSIONS_IMPORT] = {.link = LINK_LONG},
+	[API_REDIAL_IMPORT] = {.link = LINK_LONG},
+	[API_PLAN] = {.link = LINK_LONG},
 	[API_REDIAL_RECORDS] = {.in_parts = true},
-	[API_CALLS_EXPORT] = {.long_work = true,
+	[API_CALLS_EXPORT] = {.link = LINK_LONG,
 			      .in_parts = true,
 			      .content_type = "text/csv; charset=utf-8"},
-	[API_UPLOAD_BEGIN] = {.upload = true},
-	[API_UPLOAD_STAGE] = {.upload = true},
-	[API_UPLOAD_STAGE_JSON] = {.upload = true},
-	[API_UPLOAD_STAGED] = {.upload = true},
-	[API_UPLOAD_APPLY] = {.upload = true},
-	[API_UPLOAD_ABANDON] = {.upload = true},
-	[API_UPLOAD_TAKE] = {.upload = true},
+	[API_UPLOAD_BEGIN] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_STAGE] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_STAGE_JSON] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_STAGED] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_APPLY] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_ABANDON] = {.link = LINK_UPLOADS},
+	[API_UPLOAD_TAKE] = {.link = LINK_UPLOADS},
 	[API_UPLOAD_REJECTED] = {.in_parts = true, .content_type = "text/csv; charset=utf-8"},
 };
 
@@ -73,44 +94,41 @@ struct api_database *api_database_new(struct ev_loop *loop, const struct config 
 	struct api_database *db = calloc(1, sizeof(*db));
 	if (!db)
 		abort();
-	struct pg_options o = {
-		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
-		.application_name = "carillon-producer-api",
-		.stmts = api_stmts,
-		.stmts_count = API_STMT_COUNT,
-		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-		.max_batches = REQUESTS_MAX,
-		.on_state = on_state,
-		.arg = db,
-		.clock = clock,
-	};
-	db->pg = pg_new(loop, &o);
-	o.application_name = "carillon-producer-api-urgent";
-	db->urgent = pg_new(loop, &o);
-	o.application_name = "carillon-producer-api-long";
-	o.statement_timeout_ms = LONG_STATEMENT_TIMEOUT_MS;
-	o.max_batches = LONG_REQUESTS_MAX;
-	db->long_work = pg_new(loop, &o);
-	o.application_name = "carillon-producer-api-uploads";
-	o.max_batches = UPLOAD_REQUESTS_MAX;
-	db->uploads = pg_new(loop, &o);
+	for (size_t i = 0; i < API_STMT_COUNT; i++)
+		db->stmts[kinds[i].link][i] = api_stmts[i];
+	for (size_t i = 0; i < LINKS; i++) {
+		db->stmts[i][API_BIND_TENANT] = api_stmts[API_BIND_TENANT];
+		db->links[i] =
+			pg_new(loop, &(struct pg_options){
+					     .url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
+					     .application_name = links[i].application_name,
+					     .stmts = db->stmts[i],
+					     .stmts_count = API_STMT_COUNT,
+					     .statement_timeout_ms = links[i].statement_timeout_ms,
+					     .max_batches = links[i].max_batches,
+					     .on_state = on_state,
+					     .arg = db,
+					     .clock = clock,
+				     });
+	}
 	return db;
 }
 
 bool api_database_ready(const struct api_database *db)
 {
-	return pg_is_up(db->pg) && pg_is_up(db->urgent) && pg_is_up(db->long_work) &&
-	       pg_is_up(db->uploads);
+	for (size_t i = 0; i < LINKS; i++) {
+		if (!pg_is_up(db->links[i]))
+			return false;
+	}
+	return true;
 }
 
 void api_database_free(struct api_database *db)
 {
 	if (!db)
 		return;
-	pg_free(db->uploads);
-	pg_free(db->urgent);
-	pg_free(db->long_work);
-	pg_free(db->pg);
+	for (size_t i = 0; i < LINKS; i++)
+		pg_free(db->links[i]);
 	free(db);
 }
 
@@ -198,10 +216,7 @@ static void on_bound(void *arg, const struct pg_batch_result *b)
 bool api_database_run(struct api_database *db, const char *tenant, enum api_stmt stmt,
 		      size_t params_count, const char *const *params, pg_batch_cb *cb, void *arg)
 {
-	struct pg *pg = kinds[stmt].upload	? db->uploads
-			: kinds[stmt].urgent	? db->urgent
-			: kinds[stmt].long_work ? db->long_work
-						: db->pg;
+	struct pg *pg = db->links[kinds[stmt].link];
 
 	if (!tenant || !*tenant)
 		return pg_run(pg, stmt, params_count, params, cb, arg);

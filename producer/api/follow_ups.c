@@ -19,6 +19,7 @@ static const struct endpoint endpoints[] = {
 	{"POST", BASE, API_FOLLOW_UP_CREATE, 0, {{PARAM_BODY, NULL}}},
 	{"GET", BASE "/{id}", API_FOLLOW_UP, 0, {{PARAM_PATH, "id"}}},
 	{"POST", BASE "/{id}/cancel", API_FOLLOW_UP_CANCEL, 0, {{PARAM_PATH, "id"}}},
+	{"POST", BASE "/{id}/now", API_FOLLOW_UP_HURRY, 0, {{PARAM_PATH, "id"}}},
 };
 
 const struct resource follow_ups_resource = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection of its own, with this one statement: behind the API's requests a revocation would
+ * A connection of its own, with these two statements: behind the API's requests a revocation would
  * wait for the slowest of them.
  */
 #include "producer/api/keys.h"
@@ -15,16 +15,22 @@
 
 #define STATEMENT_TIMEOUT_MS 5000
 #define HASH_TEXT_BYTES (2 * SHA256_BYTES)
+#define SESSION_ID_TEXT_BYTES (2 * SESSION_ID_BYTES)
+
+enum { STMT_KEYS, STMT_ENDED, STMTS };
 
 struct api_keys {
 	struct ev_loop *loop;
 	const struct clock *clock;
 	struct pg *pg;
+	struct pg_stmt stmts[STMTS];
 	ev_timer timer;
 	bool reading, again;
 	bool known;
 	struct api_key *keys;
 	size_t n;
+	unsigned char (*ended)[SESSION_ID_BYTES]; /* in order */
+	size_t ended_n;
 };
 
 /* A row that can't be read is no key. */
@@ -50,6 +56,16 @@ void api_keys_take(struct api_keys *k, const PGresult *rows)
 	k->known = true;
 }
 
+void api_keys_take_ended(struct api_keys *k, const PGresult *rows)
+{
+	k->ended_n = 0;
+	for (int row = 0; row < PQntuples(rows) && k->ended_n < ENDED_SESSIONS_MAX; row++) {
+		const char *id = pg_text(rows, row, pg_col(rows, "id"));
+		k->ended_n += strlen(id) == SESSION_ID_TEXT_BYTES &&
+			      hex_decode(id, SESSION_ID_TEXT_BYTES, k->ended[k->ended_n]) == 0;
+	}
+}
+
 static void refresh(struct api_keys *k);
 
 static void on_read(void *arg, const struct pg_batch_result *b)
@@ -57,25 +73,34 @@ static void on_read(void *arg, const struct pg_batch_result *b)
 	struct api_keys *k = arg;
 
 	k->reading = false;
-	if (b->error.status == PG_OK)
-		api_keys_take(k, b->res[0]);
-	else if (b->error.status == PG_ERROR)
+	if (b->error.status == PG_OK) {
+		api_keys_take(k, b->res[STMT_KEYS]);
+		api_keys_take_ended(k, b->res[STMT_ENDED]);
+	} else if (b->error.status == PG_ERROR) {
 		log_error("api_keys.not_read", LOG_STR("error", b->error.message));
+	}
 	if (k->again)
 		refresh(k);
 }
 
 static void refresh(struct api_keys *k)
 {
-	char most[16];
-	const char *params[] = {most};
+	static const int most[STMTS] = {
+		[STMT_KEYS] = API_KEYS_MAX, [STMT_ENDED] = ENDED_SESSIONS_MAX};
+	char text[16];
+	const char *params[] = {text};
 
 	/* The read under way may have its snapshot from before the change. */
 	k->again = k->reading;
 	if (k->reading || !pg_is_up(k->pg))
 		return;
-	snprintf(most, sizeof(most), "%d", API_KEYS_MAX);
-	k->reading = pg_run(k->pg, 0, 1, params, on_read, k);
+	k->reading = pg_begin(k->pg, on_read, k);
+	for (unsigned i = 0; k->reading && i < STMTS; i++) {
+		snprintf(text, sizeof(text), "%d", most[i]);
+		pg_add(k->pg, i, 1, params);
+	}
+	if (k->reading)
+		pg_commit(k->pg);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -111,14 +136,19 @@ struct api_keys *api_keys_new(struct ev_loop *loop, const struct config *cfg,
 
 	if (!k || !keys)
 		abort();
+	k->ended = calloc(ENDED_SESSIONS_MAX, sizeof(*k->ended));
+	if (!k->ended)
+		abort();
+	k->stmts[STMT_KEYS] = api_stmts[API_API_KEYS_LIVE];
+	k->stmts[STMT_ENDED] = api_stmts[API_SESSIONS_ENDED];
 	k->loop = loop;
 	k->clock = clock;
 	k->keys = keys;
 	k->pg = pg_new(loop, &(struct pg_options){
 				     .url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 				     .application_name = "carillon-producer-keys",
-				     .stmts = &api_stmts[API_API_KEYS_LIVE],
-				     .stmts_count = 1,
+				     .stmts = k->stmts,
+				     .stmts_count = STMTS,
 				     .listen = channels,
 				     .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 				     .max_batches = 1,
@@ -147,6 +177,7 @@ void api_keys_free(struct api_keys *k)
 	k->again = false;
 	pg_free(k->pg);
 	free(k->keys);
+	free(k->ended);
 	free(k);
 }
 
@@ -154,15 +185,30 @@ const struct api_key *api_keys_find(const struct api_keys *k, const char *presen
 {
 	const struct sign_part part = {presented, presented ? strlen(presented) : 0};
 	unsigned char hash[SHA256_BYTES];
+
+	return presented && sha256(&part, 1, hash) ? api_keys_find_hash(k, hash) : NULL;
+}
+
+const struct api_key *api_keys_find_hash(const struct api_keys *k,
+					 const unsigned char hash[SHA256_BYTES])
+{
 	const struct api_key *found = NULL;
 
-	if (!presented || !sha256(&part, 1, hash))
-		return NULL;
 	for (size_t i = 0; i < k->n; i++) {
-		if (sign_equal(hash, k->keys[i].hash, sizeof(hash)))
+		if (sign_equal(hash, k->keys[i].hash, SHA256_BYTES))
 			found = &k->keys[i];
 	}
 	if (found && found->expires_at_ms != 0 && found->expires_at_ms <= clock_wall_ms(k->clock))
 		return NULL;
 	return found;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(a, b, SESSION_ID_BYTES);
+}
+
+bool api_keys_session_ended(const struct api_keys *k, const unsigned char id[SESSION_ID_BYTES])
+{
+	return bsearch(id, k->ended, k->ended_n, SESSION_ID_BYTES, compare_ids) != NULL;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The API's keys that the database has, as a snapshot in memory: read again at each notification
- * and every SETTINGS_REFRESH_S, so that one that is revoked is refused within about a second. While
- * PostgreSQL is away those known last go on. Of a key its SHA-256 is known alone.
+ * The API's keys that the database has, and which sessions were ended, as a snapshot in memory:
+ * read again at each notification and every SETTINGS_REFRESH_S, so that what is revoked or ended is
+ * refused within about a second. While PostgreSQL is away those known last go on. Of a key its
+ * SHA-256 is known alone.
  */
 #ifndef CARILLON_PRODUCER_API_KEYS_H
 #define CARILLON_PRODUCER_API_KEYS_H
@@ -18,6 +19,8 @@
 
 #define API_KEYS_MAX 4096
 #define TENANT_BYTES 64 /* an id of a tenant and a NUL */
+#define SESSION_ID_BYTES 16
+#define ENDED_SESSIONS_MAX 16384 /* of 12 hours; the youngest */
 
 struct api_key {
 	unsigned char hash[SHA256_BYTES];
@@ -40,7 +43,13 @@ void api_keys_free(struct api_keys *k);
  * NULL. */
 const struct api_key *api_keys_find(const struct api_keys *k, const char *presented);
 
-/* The rows of a read (api_keys_live.sql), for tests. */
+/* The same by its hash. */
+const struct api_key *api_keys_find_hash(const struct api_keys *k,
+					 const unsigned char hash[SHA256_BYTES]);
+bool api_keys_session_ended(const struct api_keys *k, const unsigned char id[SESSION_ID_BYTES]);
+
+/* The rows of a read (api_keys_live.sql, sessions_ended.sql), for tests. */
 void api_keys_take(struct api_keys *k, const PGresult *rows);
+void api_keys_take_ended(struct api_keys *k, const PGresult *rows);
 
 #endif

@@ -5,11 +5,13 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/process.h"
+#include "producer_sql.h"
 
 #define CONNECTIONS_MAX 1024
 #define HEADER_TIMEOUT_MS 5000
@@ -18,6 +20,7 @@
 #define REASON_BYTES 512
 #define ROUTES_MAX 128
 #define NO_BODY 0
+#define KEY_BODY 8192
 #define SMALL_BODY 65536 /* of what changes things, unless its row says more */
 
 static const struct http_route single[] = {
@@ -25,6 +28,14 @@ static const struct http_route single[] = {
 	{"GET", "/readyz", handle_readyz, NO_BODY},
 	{"GET", "/metrics", handle_metrics, NO_BODY},
 #define STANDING_ROUTES 3
+
+	{"GET", "/", handle_page, NO_BODY},
+	{"GET", "/page/{name}", handle_page, NO_BODY},
+	{"GET", "/api/session", handle_session, NO_BODY},
+	{"POST", "/api/session", handle_session_begin, KEY_BODY},
+	{"DELETE", "/api/session", handle_session_end, NO_BODY},
+
+	{"GET", "/api/live", handle_live, NO_BODY},
 
 	{"GET", "/openapi.json", handle_openapi, NO_BODY},
 	{"GET,POST", "/api/jobs/call-dispatch", handle_call_dispatch, SMALL_BODY},
@@ -54,6 +65,7 @@ static const struct resource *const resources[] = {
 	&outcomes_resource,  &tenants_resource,	      &accounts_resource,
 	&api_keys_resource,  &plan_resource,	      &pacing_resource,
 	&settings_resource,  &pending_calls_resource, &workflow_resource,
+	&live_resource,	     &audit_resource,
 };
 
 static struct http_route routes[ROUTES_MAX];
@@ -135,6 +147,12 @@ static void count_request(void *arg, const struct http_route *route, unsigned st
 	metric_add(METRIC_HTTP_REQUESTS, text, 1);
 }
 
+static void on_heartbeat_error(void *arg, const char *reason)
+{
+	(void)arg;
+	log_error("heartbeat.failed", LOG_STR("error", reason));
+}
+
 void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
 	      struct scheduler *scheduler, struct publisher *publisher)
 {
@@ -147,8 +165,19 @@ void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
 		.publisher = publisher,
 		.database = serves ? api_database_new(loop, cfg, clock_system()) : NULL,
 		.keys = serves ? api_keys_new(loop, cfg, clock_system()) : NULL,
+		.sessions = serves ? sessions_new(cfg, clock_system()) : NULL,
+		.sign_ins = serves ? calloc(1, sizeof(*api->sign_ins)) : NULL,
 	};
+	if (serves && !api->sign_ins)
+		abort();
 	api->uploads = uploads_new(loop, cfg, api->database);
+	api->live = live_new(api);
+	api->heartbeat = heartbeat_new(
+		loop, cfg,
+		&(struct heartbeat_options){.name = "producer",
+					    .stmt = &producer_stmts[PRODUCER_HEARTBEAT],
+					    .clock = clock_system(),
+					    .on_error = on_heartbeat_error});
 }
 
 bool api_ready(const struct api *api)
@@ -156,11 +185,27 @@ bool api_ready(const struct api *api)
 	return !api->database || (api_database_ready(api->database) && api_keys_ready(api->keys));
 }
 
+void api_stop(struct api *api)
+{
+	api->stopping = true;
+	live_stop(api->live);
+}
+
 void api_release(struct api *api)
 {
+	live_stop(api->live);
+	heartbeat_free(api->heartbeat);
 	uploads_close(api->uploads);
 	api_database_free(api->database);
 	api_keys_free(api->keys);
+	sessions_free(api->sessions);
+	free(api->sign_ins);
+}
+
+void api_free(struct api *api)
+{
+	uploads_free(api->uploads);
+	live_free(api->live);
 }
 
 struct http_server *api_serve(struct ev_loop *loop, struct api *api)

@@ -6,9 +6,13 @@
 #include <ev.h>
 
 #include "common/config.h"
+#include "common/heartbeat.h"
 #include "common/http_server.h"
 #include "producer/api/database.h"
 #include "producer/api/endpoints.h"
+#include "producer/api/live.h"
+#include "producer/api/sessions.h"
+#include "producer/api/sign_ins.h"
 #include "producer/api/uploads.h"
 #include "producer/publisher.h"
 #include "producer/scheduler.h"
@@ -21,15 +25,23 @@ struct api {
 	struct publisher *publisher;
 	struct api_database *database; /* NULL without the role `api`, as what follows */
 	struct api_keys *keys;
+	struct sessions *sessions;
+	struct sign_ins *sign_ins;
+	struct live *live;
+	struct heartbeat *heartbeat; /* of every producer, by which others' pages know of it */
 	struct uploads *uploads;
-	bool stopping; /* who waits is answered with what is known */
+	bool stopping;
 };
 
 /* Connects what the role `api` needs. */
 void api_init(struct api *api, struct ev_loop *loop, const struct config *cfg,
 	      struct scheduler *scheduler, struct publisher *publisher);
 bool api_ready(const struct api *api);
+/* Who waits is answered with what is known, and streams end. */
+void api_stop(struct api *api);
 void api_release(struct api *api);
+/* What the server's exchanges use to their end: after the server. */
+void api_free(struct api *api);
 
 /*
  * Serves LISTEN: with PRODUCER_ROLES=api all routes, else the standing ones alone. `api` must
@@ -55,10 +67,12 @@ extern const struct resource follow_ups_resource;
 extern const struct resource suppressions_resource;
 extern const struct resource calls_resource;
 extern const struct resource scheduler_resource;
+extern const struct resource audit_resource;
 extern const struct resource dead_letters_resource;
 extern const struct resource tenants_resource;
 extern const struct resource accounts_resource;
 extern const struct resource api_keys_resource;
+extern const struct resource live_resource;
 
 /* All routes, and the resources among them, for the test that compares them with openapi.json. */
 const struct http_route *api_routes(size_t *ret_n);
@@ -67,6 +81,14 @@ const struct resource *const *api_resources(size_t *ret_n);
 void handle_contacts(void *arg, struct http_exchange *x);
 /* Takes the body of such a request in pieces; false: it has answered. */
 bool receive_contacts(struct api *api, struct http_exchange *x);
+
+void handle_page(void *arg, struct http_exchange *x);
+
+void handle_session(void *arg, struct http_exchange *x);
+void handle_session_begin(void *arg, struct http_exchange *x);
+void handle_session_end(void *arg, struct http_exchange *x);
+
+void handle_live(void *arg, struct http_exchange *x);
 
 void handle_openapi(void *arg, struct http_exchange *x);
 

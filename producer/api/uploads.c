@@ -21,7 +21,8 @@
 #define JSON_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define CHUNKS_IN_FLIGHT 2
 #define APPLY_ROWS "2000"
-#define WAIT_S 20.0 /* for the answer, once the file is here */
+#define CONFLICTS_MAX 5 /* then it waits to be taken over */
+#define WAIT_S 20.0	/* for the answer, once the file is here */
 #define TAKE_OVER_S 5.0
 #define SILENT_S "20" /* an upload whose producer has not applied a batch for that long */
 #define REASON_BYTES 4096
@@ -46,6 +47,7 @@ struct upload {
 	struct buf header;
 	struct upload_chunk chunk;
 	size_t in_flight;
+	unsigned conflicts;
 	bool whole;	/* the body has come to its end */
 	bool discarded; /* what comes is of no use any more */
 	ev_timer timer; /* the answer's, or that of another try */
@@ -187,7 +189,6 @@ static void give_up(struct upload *u, unsigned status, const char *reason)
 {
 	const char *const params[] = {u->id, reason};
 	bool begun = u->step == STEP_RECEIVE;
-
 	if (u->discarded)
 		return;
 	u->discarded = true;
@@ -215,10 +216,8 @@ static bool succeeded(struct upload *u, enum api_stmt stmt, const struct pg_erro
 		end(u);
 	} else {
 		bool unreadable = strncmp(e->sqlstate, "22", 2) == 0;
-		give_up(u,
-			pg_error_is_transient(e) ? 503
-			: unreadable		 ? 422
-						 : 500,
+		unsigned status = pg_error_is_transient(e) ? 503 : unreadable ? 422 : 500;
+		give_up(u, status,
 			unreadable
 				? "a value of the request can't be read: text is UTF-8, numbers are of common size"
 				: "the request could not be served; the log says why");
@@ -233,6 +232,10 @@ static void on_applied(void *arg, const struct pg_batch_result *b)
 	struct upload *u = arg;
 
 	u->in_flight--;
+	if (strncmp(b->error.sqlstate, "40", 2) == 0 && u->conflicts++ < CONFLICTS_MAX) {
+		apply(u); /* now it sees what others have written */
+		return;
+	}
 	if (!succeeded(u, API_UPLOAD_APPLY, &b->error))
 		return;
 	const char *state = pg_text(b->res[0], 0, pg_col(b->res[0], "state"));
@@ -293,14 +296,12 @@ static bool send_chunk(struct upload *u)
 	return good;
 }
 
-static bool send_json(struct upload *u, const char *array)
+static void send_json(struct upload *u, const char *array)
 {
 	const char *const params[] = {u->id, array};
-	bool good = run(u, API_UPLOAD_STAGE_JSON, 2, params, on_staged);
 
-	if (!good)
+	if (!run(u, API_UPLOAD_STAGE_JSON, 2, params, on_staged))
 		give_up(u, 503, "the rows could not be staged");
-	return good;
 }
 
 static void send_whole(struct upload *u)
@@ -406,12 +407,12 @@ static void on_end(void *arg)
 	buf_init_fixed(&error, text, sizeof(text));
 	if (u->format == FORMAT_JSON) {
 		buf_init(&array, 2 * JSON_BYTES_MAX);
-		unsigned refusal =
+		unsigned bad =
 			records_read_json(u->shape, u->json.data, u->json.len, &array, &error);
-		if (refusal != 0)
-			give_up(u, refusal, text);
+		if (bad != 0)
+			give_up(u, bad, text);
 		else
-			(void)!send_json(u, array.data);
+			send_json(u, array.data);
 		buf_release(&array);
 		return;
 	}
@@ -521,8 +522,7 @@ void uploads_receive(struct uploads *all, const char *tenant, struct http_exchan
 	u->shape = shape;
 	bool known = find_format(u);
 	if (!known)
-		http_respond_problem(
-			x, 415, "the body is text/csv, multipart/form-data with one file, or JSON");
+		http_respond_problem(x, 415, "send text/csv, a form with one file, or JSON");
 	u->attached = known &&
 		      http_receive(x, u->format == FORMAT_JSON ? JSON_BYTES_MAX : UPLOAD_BYTES_MAX,
 				   &sink);

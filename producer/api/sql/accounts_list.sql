@@ -10,11 +10,7 @@ WITH bad AS MATERIALIZED (
 	WHERE a.name > coalesce($4::text, '') AND ($1::text IS NULL OR a.tenant_id = $1::text) AND ($2::text IS NULL OR a.provider = $2::text)
 	AND NOT EXISTS (SELECT FROM bad)
 	ORDER BY a.name LIMIT query_limit($3) + 1
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY name LIMIT query_limit($3)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('accounts', coalesce((SELECT jsonb_agg(record ORDER BY name) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(name) FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('accounts', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), query_limit($3),
+	ARRAY(SELECT name::text FROM page ORDER BY name), ARRAY(SELECT record FROM page ORDER BY name)) a

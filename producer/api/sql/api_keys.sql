@@ -9,11 +9,7 @@ WITH bad AS MATERIALIZED (
 	SELECT k.id, api_key_record(k) AS record FROM api_keys k
 	WHERE k.id > coalesce(query_id($3), 0) AND ($1::text IS NULL OR k.tenant_id = $1::text) AND NOT EXISTS (SELECT FROM bad)
 	ORDER BY k.id LIMIT query_limit($2) + 1
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT query_limit($2)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('api_keys', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('api_keys', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), query_limit($2),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id)) a

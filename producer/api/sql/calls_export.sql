@@ -13,8 +13,8 @@ WITH bad AS MATERIALIZED (
 		csv_cell(r ->> 'campaignId'), csv_cell(r ->> 'campaignName'), csv_cell(r ->> 'attempt'), csv_cell(r ->> 'outcome'),
 		csv_cell(r ->> 'durationSeconds'), csv_cell(r ->> 'provider'), csv_cell(r ->> 'account'), csv_cell(r ->> 'providerCallId'),
 		csv_cell(r ->> 'dialedAt'), csv_cell(r ->> 'endedAt'), csv_cell(r ->> 'endedReason'), csv_cell(r ->> 'error')) || E'\r\n' AS text
-	FROM page p CROSS JOIN LATERAL unnest(p.keys[1:p.most]) WITH ORDINALITY k (at, job_id, follow_up_id, n)
-	CROSS JOIN LATERAL (SELECT history_record(ROW(k.at, k.job_id, k.follow_up_id)::history_key) AS r OFFSET 0) x
+	FROM page p CROSS JOIN LATERAL unnest(p.keys[1:p.most]) WITH ORDINALITY k (at, job_id, follow_up_id, lead_id, n)
+	CROSS JOIN LATERAL (SELECT history_record(ROW(k.at, k.job_id, k.follow_up_id, k.lead_id)::history_key) AS r OFFSET 0) x
 	WHERE r IS NOT NULL
 )
 SELECT 200 AS status, concat(CASE WHEN $9::text IS NULL THEN

@@ -9,8 +9,8 @@ WITH bad AS MATERIALIZED (
 	CROSS JOIN LATERAL history_asked($1, $2, $3, $4, $5, $6, query_limit($7) + 1, $8) p WHERE problems IS NULL
 )
 SELECT 200 AS status, jsonb_build_object('calls', (SELECT coalesce(jsonb_agg(record ORDER BY n), '[]') FROM (
-		SELECT k.n, history_record(ROW(k.at, k.job_id, k.follow_up_id)::history_key) AS record
-		FROM unnest(p.keys[1:p.most]) WITH ORDINALITY k (at, job_id, follow_up_id, n) OFFSET 0) r WHERE record IS NOT NULL),
+		SELECT k.n, history_record(ROW(k.at, k.job_id, k.follow_up_id, k.lead_id)::history_key) AS record
+		FROM unnest(p.keys[1:p.most]) WITH ORDINALITY k (at, job_id, follow_up_id, lead_id, n) OFFSET 0) r WHERE record IS NOT NULL),
 	'next', history_next(CASE WHEN cardinality(p.keys) > p.most THEN p.keys[p.most] ELSE p.read_to END)) AS body
 FROM page p
 UNION ALL

@@ -14,11 +14,7 @@ WITH bad AS MATERIALIZED (
 		WHERE k.deleted_at IS NULL AND k.id > a.after AND ($2::text IS NULL OR n.active = ($2 = 'true'))
 		AND ($1::text IS NULL OR position(lower($1) IN lower(k.name)) > 0)
 		ORDER BY k.id LIMIT a.most + 1) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('campaigns', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('campaigns', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id)) a

@@ -22,11 +22,7 @@ WITH bad AS MATERIALIZED (
 		AND ($2::text IS NULL OR f.status = $2) AND ($3::text IS NULL OR f.lane_id = ANY (a.lane_ids))
 		AND (a.due_before IS NULL OR f.due_at < a.due_before) AND (a.due_after IS NULL OR f.due_at > a.due_after)
 		ORDER BY f.id LIMIT a.most + 1) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('follow_ups', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('follow_ups', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id)) a

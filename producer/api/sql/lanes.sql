@@ -14,11 +14,7 @@ WITH bad AS MATERIALIZED (
 		WHERE n.id > a.after
 		AND ($1::text = 'true' OR NOT EXISTS (SELECT FROM campaigns k WHERE k.lane_id = n.id))
 		ORDER BY n.id LIMIT a.most + 1) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('lanes', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('lanes', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id)) a

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET leads: those that fit, oldest first; `next` is given when there are more, to be asked for as `after`. A phone or a
--- dialer's id is looked up, all else is read along the leads.
+-- dialer's id is looked up, all else is read along the leads: a page may be shorter than its limit and have a `next`.
 -- $1 stage, $2 phone, $3 part of a name, $4 list_id, $5 state, $6 paused, $7 external_id, $8 limit, $9 after
 WITH bad AS MATERIALIZED (
 	SELECT field, detail FROM (VALUES
@@ -12,11 +12,11 @@ WITH bad AS MATERIALIZED (
 ), asked AS MATERIALIZED (
 	SELECT query_limit($8) AS most, coalesce(query_id($9), 0) AS after, $2::text IS NOT NULL OR $7::text IS NOT NULL AS by_key
 	WHERE NOT EXISTS (SELECT FROM bad)
+), walked AS MATERIALIZED (
+	SELECT w.* FROM asked a CROSS JOIN LATERAL leads_page($1, $3, $4, $5, $6, a.after, a.most + 1) w WHERE NOT a.by_key
 ), page AS MATERIALIZED (
 	SELECT p.id, p.record FROM asked a CROSS JOIN LATERAL (
-		(SELECT l.id, lead_record(l) AS record FROM leads l
-		WHERE NOT a.by_key AND l.id > a.after AND lead_fits(l, $1, $3, $4, $5, $6)
-		ORDER BY l.id LIMIT a.most + 1)
+		(SELECT l.id, lead_record(l) AS record FROM leads l WHERE l.id = ANY (SELECT unnest(ids) FROM walked))
 		UNION ALL
 		(SELECT l.id, lead_record(l) FROM leads l
 		WHERE a.by_key AND l.id = ANY (ARRAY(
@@ -25,11 +25,7 @@ WITH bad AS MATERIALIZED (
 				SELECT o.id FROM tenants t JOIN leads o ON o.tenant_id = t.id WHERE $2::text IS NULL AND o.external_id = $7::text))
 			AND ($7::text IS NULL OR l.external_id = $7) AND l.id > a.after AND lead_fits(l, $1, $3, $4, $5, $6)
 		ORDER BY l.id LIMIT a.most + 1)) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('leads', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('leads', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id), (SELECT read_to::text FROM walked)) a

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET pending-calls: those that fit, oldest first; `next` is given when there are more, to be asked for as `after`.
+-- GET pending-calls: those that fit, oldest first, of one phone by its index; `next` is given when there are more, to be asked for as `after`.
 -- $1 state, $2 part of a name, clinic or exam id, $3 phone, $4 limit, $5 after
 WITH bad AS MATERIALIZED (
 	SELECT field, detail FROM (VALUES
@@ -12,15 +12,17 @@ WITH bad AS MATERIALIZED (
 	SELECT query_limit($4) AS most, coalesce(query_id($5), 0) AS after WHERE NOT EXISTS (SELECT FROM bad)
 ), page AS MATERIALIZED (
 	SELECT p.* FROM asked a CROSS JOIN LATERAL (
-		SELECT p.ordinal, pending_call_record(p) AS record FROM pending_calls p
-		WHERE p.ordinal > a.after AND ($1::text IS NULL OR p.workflow_state = $1) AND ($3::text IS NULL OR p.phone_e164 = ANY (query_phones($3)))
+		(SELECT p.ordinal, pending_call_record(p) AS record FROM pending_calls p
+		WHERE $3::text IS NULL AND p.ordinal > a.after AND ($1::text IS NULL OR p.workflow_state = $1)
 		AND ($2::text IS NULL OR position(lower($2) IN lower(concat_ws(' ', p.employee_name, p.clinic_name, p.exam_id))) > 0)
-		ORDER BY p.ordinal LIMIT a.most + 1) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY ordinal LIMIT (SELECT most FROM asked)
+		ORDER BY p.ordinal LIMIT a.most + 1)
+		UNION ALL
+		(SELECT p.ordinal, pending_call_record(p) FROM pending_calls p
+		WHERE p.ordinal = ANY (ARRAY(SELECT o.ordinal FROM pending_calls o WHERE $3::text IS NOT NULL AND o.phone_e164 = ANY (query_phones($3))))
+		AND p.ordinal > a.after AND ($1::text IS NULL OR p.workflow_state = $1)
+		AND ($2::text IS NULL OR position(lower($2) IN lower(concat_ws(' ', p.employee_name, p.clinic_name, p.exam_id))) > 0)
+		ORDER BY p.ordinal LIMIT a.most + 1)) p
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('pending_calls', coalesce((SELECT jsonb_agg(record ORDER BY ordinal) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(ordinal)::text FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('pending_calls', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT ordinal::text FROM page ORDER BY ordinal), ARRAY(SELECT record FROM page ORDER BY ordinal)) a

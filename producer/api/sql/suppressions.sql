@@ -14,11 +14,7 @@ WITH bad AS MATERIALIZED (
 		SELECT s.phone, suppression_record(s) AS record FROM suppressions s
 		WHERE s.tenant_id = request_tenant() AND s.phone > a.after AND ($1::text IS NULL OR s.phone = ANY (query_phones($1)))
 		ORDER BY s.phone LIMIT a.most + 1) p
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY phone LIMIT (SELECT most FROM asked)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('suppressions', coalesce((SELECT jsonb_agg(record ORDER BY phone) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(phone) FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('suppressions', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), (SELECT most FROM asked),
+	ARRAY(SELECT phone::text FROM page ORDER BY phone), ARRAY(SELECT record FROM page ORDER BY phone)) a

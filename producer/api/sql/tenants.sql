@@ -5,11 +5,7 @@ WITH bad AS MATERIALIZED (
 ), page AS MATERIALIZED (
 	SELECT t.id, tenant_record(t) AS record FROM tenants t WHERE t.id > coalesce($2::text, '') AND NOT EXISTS (SELECT FROM bad)
 	ORDER BY t.id LIMIT query_limit($1) + 1
-), shown AS MATERIALIZED (
-	SELECT * FROM page ORDER BY id LIMIT query_limit($1)
 )
-SELECT CASE WHEN EXISTS (SELECT FROM bad) THEN 422 ELSE 200 END AS status, CASE WHEN EXISTS (SELECT FROM bad)
-	THEN problems((SELECT jsonb_agg(jsonb_build_object('field', field, 'detail', detail)) FROM bad))
-	ELSE jsonb_build_object('tenants', coalesce((SELECT jsonb_agg(record ORDER BY id) FROM shown), '[]'))
-		|| CASE WHEN (SELECT count(*) FROM page) > (SELECT count(*) FROM shown)
-			THEN jsonb_build_object('next', (SELECT max(id) FROM shown)) ELSE '{}' END END AS body
+SELECT a.status, a.body
+FROM page_answer('tenants', (SELECT jsonb_agg(to_jsonb(b)) FROM bad b), query_limit($1),
+	ARRAY(SELECT id::text FROM page ORDER BY id), ARRAY(SELECT record FROM page ORDER BY id)) a
