@@ -1,43 +1,38 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Strikes at fail points while everything works (tests/system/faults), seed by seed.
+# The scenarios of tests/faults/scenarios.tsv against the real processes, seed by seed, and the soak.
 
-# faults_pytest SEEDS: one pytest over these.
-faults_pytest() {
-	local report=$WORK/faults.xml status=0
-	rm -f "$report"
-	(cd "$ROOT/tests/system" &&
-		CARILLON_FAULT_SEEDS=${1:-} CARILLON_FAULT_REPORT=$FAULTS_STRUCK "$PYTHON" -m pytest -p no:cacheprovider \
-			--junitxml="$report" -n 2 --dist worksteal faults) || status=$?
-	[[ -s $report ]] || die "pytest ended with $status before it ran a test"
-	# shellcheck disable=SC2046
-	count faults $("$PYTHON" "$ROOT/tests/lib/junit_counts.py" "$report" "$status")
+faults_servers() {
+	python_env || return 1
+	"$ROOT/deploy/local/kafka.sh" fetch || return 1
+}
+
+faults_soak() { # HOURS SEED
+	# What is shipped, so that its memory can be told.
+	configure_and_build "$BUILD/release" all -DCMAKE_BUILD_TYPE=Release -DCARILLON_TESTS=OFF || return 1
+	faults_servers || return 1
+	CARILLON_BIN_DIR=$BUILD/release CARILLON_SOAK_HOURS=$1 CARILLON_FAULT_SEEDS=${2:-0} \
+		count_pytest faults system -s faults/soak.py
 }
 
 part_faults() {
-	local seeds='' hours=0 first=0 until
-	FAULTS_STRUCK=$WORK/faults-struck.txt
+	local seeds='' hours='' scenarios='' struck=$WORK/faults.jsonl
 	while (($#)); do
 		case $1 in
+		--scenario) scenarios=$2 && shift 2 ;;
 		--seeds) seeds=$2 && shift 2 ;;
 		--hours) hours=$2 && shift 2 ;;
-		*) die "faults: [--seeds A-B] [--hours N]" ;;
+		*) die "faults: [--scenario NAME[+NAME],...] [--seeds A-B] [--hours N]" ;;
 		esac
 	done
-	build_asan || return 1
-	python_env || return 1
-	"$ROOT/deploy/local/kafka.sh" fetch || return 1
-	"$ROOT/deploy/local/registry.sh" fetch || return 1
-	: >"$FAULTS_STRUCK"
-	if ((hours == 0)); then
-		faults_pytest "$seeds"
-	else
-		until=$((SECONDS + hours * 3600))
-		while ((SECONDS < until)); do
-			faults_pytest "$first-$((first + 41))"
-			first=$((first + 42))
-		done
+	if [[ $hours ]]; then
+		faults_soak "$hours" "$seeds"
+		return
 	fi
-	echo "struck:"
-	cut -d' ' -f2- "$FAULTS_STRUCK" | sort | uniq -c
+	build_asan || return 1
+	faults_servers || return 1
+	rm -f "$struck"
+	CARILLON_FAULT_SCENARIOS=$scenarios CARILLON_FAULT_SEEDS=$seeds CARILLON_FAULT_REPORT=$struck \
+		count_pytest faults system -n "${CARILLON_WORKERS:-4}" --maxschedchunk=1 faults
+	"$PYTHON" "$ROOT/tests/faults/table.py" "$struck" || count strikes 0 1
 }

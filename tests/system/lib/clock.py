@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clock that a test moves, for PostgreSQL (by libfaketime) and for the processes (builds with fail points) alike."""
+"""A clock that a test moves, for PostgreSQL (tests/clock) and for the processes (builds with fail points) alike."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from . import databases
-from .servers import Postgres
+from .servers import ROOT, Postgres
 from .stack import BIN, Servers
 
 
@@ -38,10 +39,7 @@ class Clock:
 
     @property
     def postgres_environment(self) -> dict[str, str]:
-        """Of the server alone: what another user's libfaketime shares with it can't be opened."""
-        return {"POSTGRES_ENV": "\n".join([
-            "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1", f"FAKETIME_TIMESTAMP_FILE={self._path}", "FAKETIME_NO_CACHE=1",
-            "FAKETIME_DONT_FAKE_MONOTONIC=1", "TZ=UTC"])}
+        return {"POSTGRES_ENV": subprocess.check_output([ROOT / "tests/clock/environment", self._path], text=True).rstrip("\n")}
 
 
 @contextmanager

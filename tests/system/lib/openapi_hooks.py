@@ -90,8 +90,18 @@ def paced(body):
     return body
 
 
+def admin_key():
+    return re.search('api_key = "(.*)"', Path("schemathesis.toml").read_text())[1]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    if case.path == "/api/live":
+        case.query = {"events": 1} | (case.query or {})   # else it does not end
+        if isinstance(case.query["events"], int) and case.query["events"] > 1:
+            case.query["events"] = 1
+    if case.path == "/api/session" and isinstance(case.body, dict) and isinstance(case.body.get("key"), str) and case.body["key"]:
+        case.body["key"] = admin_key()
     if isinstance(case.query, dict) and "outcome" not in case.path:
         case.query = tamed(case.query)
     if isinstance(case.body, dict) and case.method == "PATCH" and case.path.startswith("/api/accounts/"):

@@ -14,7 +14,7 @@ class Simulator:
 
     def ledger(self) -> dict[str, Any]:
         """{jobs: {JOB_ID: {calls: [{id, phone, provider, at}]}}, phones: {PHONE: n}, total}"""
-        return self.process.http.get("/ledger").raise_for_status().json()
+        return self.process.http.get("/ledger", timeout=120).raise_for_status().json()
 
     def stats(self) -> dict[str, Any]:
         """Counters, and {agents: {AGENT: {live, max_live}}}: the calls that an agent or assistant has and had at once."""

@@ -24,6 +24,7 @@ from .topics import Topics
 from .waiting import stays, wait_until
 
 BIN = Path(os.environ.get("CARILLON_BIN_DIR", Path(__file__).resolve().parents[3] / ".build" / "asan"))
+FULL = os.environ.get("CARILLON_FULL") == "1"  # the sizes that are promised, not those of the usual run
 
 SECRETS = {
     "ADMIN_API_KEY": "admin-key-4b7c1f0a93e2",
@@ -167,6 +168,11 @@ class Stack:
         )
         self.processes.append(process)
         return process
+
+    @property
+    def webhook_port(self) -> int:
+        """To which the simulator posts."""
+        return self._webhook_port
 
     def process(self, name: str) -> Process:
         found = [process for process in self.processes if process.name == name]
@@ -325,7 +331,7 @@ class Stack:
                 faults.append(f"{type(error).__name__}: {error}")
 
         for server in (self.servers.postgres, self.servers.kafka, self.servers.registry):
-            attempt(server.start)
+            attempt(server.restore)
         if self.sim.process.running:
             attempt(self.assert_never_twice)
         for kinds in (("producer",), ("consumer", "webhook"), ("simulator",)):
