@@ -13,10 +13,10 @@
 
 #include "common/json.h"
 #include "common/pg.h"
-#include "common/seal.h"
 
 #define CREDENTIALS_MAX_BYTES 65536
 #define SETTINGS_MAX_BYTES (1 << 20)
+#define MASKED_MIN 4 /* what is shorter could be any word's part */
 #define SNAPSHOT_MAX_BYTES ((size_t)ACCOUNTS_MAX * 4096)
 
 struct account_set {
@@ -148,7 +148,7 @@ struct columns {
 struct row_reader {
 	const PGresult *rows;
 	struct columns col;
-	const unsigned char *seal_key;
+	const struct seal_keys *keys;
 	json_t *records;
 	size_t environment_count; /* the first records */
 	struct buf *problems;
@@ -159,9 +159,9 @@ static json_t *open_credentials(const struct row_reader *r, const char *name, co
 {
 	struct buf plain, reason;
 	json_t *credentials = NULL;
-	size_t n = strlen(hex);
+	size_t n = strlen(hex), which;
 
-	if (!r->seal_key) {
+	if (!r->keys || r->keys->n == 0) {
 		buf_addf(r->problems,
 			 "account %s: its credentials are sealed and SECRET_KEY is unset\n", name);
 		return NULL;
@@ -170,7 +170,7 @@ static json_t *open_credentials(const struct row_reader *r, const char *name, co
 	buf_init(&plain, CREDENTIALS_MAX_BYTES);
 	buf_init(&reason, 256);
 	if (bytes && hex_decode(hex, n, bytes) == 0 &&
-	    unseal(r->seal_key, name, bytes, n / 2, &plain) == 0)
+	    unseal_any(r->keys, name, bytes, n / 2, &plain, &which) == 0)
 		credentials = json_parse(plain.data, plain.len, CREDENTIALS_MAX_BYTES, &reason);
 	if (!credentials)
 		buf_addf(r->problems,
@@ -407,7 +407,7 @@ static struct account_set *set_of_records(json_t *records)
 }
 
 struct account_set *account_set_new(const struct config *cfg, const PGresult *rows,
-				    const unsigned char *seal_key, struct buf *problems)
+				    const struct seal_keys *keys, struct buf *problems)
 {
 	json_t *records = json_array();
 	bool good = records && add_environment(cfg, records);
@@ -415,7 +415,7 @@ struct account_set *account_set_new(const struct config *cfg, const PGresult *ro
 	if (good && rows) {
 		struct row_reader r = {
 			.rows = rows,
-			.seal_key = seal_key,
+			.keys = keys,
 			.records = records,
 			.environment_count = json_array_size(records),
 			.problems = problems,
@@ -468,6 +468,23 @@ const char *account_setting(const struct account *a, const char *key)
 	const char *text = json_string_value(json_object_get(a->settings, key));
 
 	return text && *text ? text : NULL;
+}
+
+void account_mask(const struct account *a, char *text)
+{
+	static const char *const secrets[] = {"api_key", "auth_token", "webhook_secret",
+					      "webhook_token"};
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+		const char *list = account_setting(a, secrets[i]);
+		while (list && *list) {
+			size_t n = strcspn(list, ",");
+			for (char *at = text;
+			     n >= MASKED_MIN && (at = memmem(at, strlen(at), list, n)); at += n)
+				memset(at, '*', n);
+			list += n + (list[n] == ',');
+		}
+	}
 }
 
 /* ---- Snapshot ---- */

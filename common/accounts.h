@@ -24,6 +24,7 @@
 
 #include "common/buf.h"
 #include "common/config.h"
+#include "common/seal.h"
 
 #define ACCOUNTS_MAX 10000
 #define ACCOUNT_FINGERPRINT_BYTES                                                                  \
@@ -47,11 +48,11 @@ struct account_set;
  * Merges the environment's accounts (one for each provider of which this process knows a secret)
  * with rows of common/sql/accounts.sql (`rows` may be NULL: environment only). A row of the
  * environment's source that this environment does not have is an account without secrets.
- * `seal_key` may be NULL; an account whose credentials can't be opened is left out. What is odd
+ * `keys` may be NULL; an account whose credentials can't be opened is left out. What is odd
  * goes to `problems`, a line each. NULL only without memory.
  */
 struct account_set *account_set_new(const struct config *cfg, const PGresult *rows,
-				    const unsigned char *seal_key, struct buf *problems);
+				    const struct seal_keys *keys, struct buf *problems);
 void account_set_free(struct account_set *s);
 const struct account *account_by_name(const struct account_set *s, const char *name);
 /* Whether it was left out because its credentials can't be opened. */
@@ -60,6 +61,8 @@ size_t account_count(const struct account_set *s);
 const struct account *account_at(const struct account_set *s, size_t i);
 /* NULL when absent or empty. */
 const char *account_setting(const struct account *a, const char *key);
+/* Stars in place of the account's secrets, wherever a provider's words repeat them. */
+void account_mask(const struct account *a, char *text);
 
 /* The set without sealing, as JSON, and back: for the webhook's last-known snapshot on disk (which
  * is sealed whole). */

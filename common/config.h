@@ -20,6 +20,8 @@ enum config_process {
 	CONFIG_WEBHOOK = 4,
 	CONFIG_DIALERS =
 		3, /* producer and consumer: what dialing needs and the webhook must not know */
+	CONFIG_EVENTS =
+		5, /* producer and webhook: providers' events, which the consumer verifies not */
 	CONFIG_ALL = 7,
 };
 

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <libpq-fe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -238,12 +239,14 @@ static bool check_window(const struct config_row *row, const char *text, int64_t
 static bool check_hex64(const struct config_row *row, const char *text, int64_t *ret_num,
 			struct buf *error)
 {
-	unsigned char key[SEAL_KEY_BYTES];
+	struct seal_keys keys;
 
 	(void)ret_num;
-	return seal_key_parse(text, key) == 0 ||
+	bool good = seal_keys_parse(text, &keys) == 0;
+	explicit_bzero(&keys, sizeof(keys));
+	return good ||
 	       refuse(row, text, error,
-		      "is no key; set 64 hexadecimal characters, as openssl rand -hex 32 makes them");
+		      "is no key; set 64 hexadecimal characters, as openssl rand -hex 32 makes them, and behind a comma those it replaces");
 }
 
 static bool check_file(const struct config_row *row, const char *text, int64_t *ret_num,
@@ -361,7 +364,31 @@ static bool check_fraction(const struct config_row *row, const char *text, int64
 	       refuse(row, text, error, "is no fraction; set a number from 0 to 1, such as 0.6");
 }
 
-/* PostgreSQL knows which zones there are; here it only has to look like one. */
+#define ZONES_DIRECTORY "/usr/share/zoneinfo"
+
+/* Zones that PostgreSQL does not list among its own. */
+static const char *const other_trees[] = {"posix", "right", "Factory"};
+
+/* A file of the zone database of this machine. Where it has none, PostgreSQL alone can tell. */
+static bool zone_is_known(const char *name)
+{
+	char path[sizeof(ZONES_DIRECTORY) + 128], magic[4] = "";
+
+	for (size_t i = 0; i < sizeof(other_trees) / sizeof(other_trees[0]); i++) {
+		if (strncmp(name, other_trees[i], strlen(other_trees[i])) == 0)
+			return false;
+	}
+	if (access(ZONES_DIRECTORY "/UTC", R_OK) != 0)
+		return true;
+	snprintf(path, sizeof(path), "%s/%s", ZONES_DIRECTORY, name);
+	FILE *file = fopen(path, "re");
+	bool known = file && fread(magic, 1, sizeof(magic), file) == sizeof(magic) &&
+		     memcmp(magic, "TZif", sizeof(magic)) == 0;
+	if (file)
+		fclose(file);
+	return known;
+}
+
 static bool check_zone(const struct config_row *row, const char *text, int64_t *ret_num,
 		       struct buf *error)
 {
@@ -371,8 +398,11 @@ static bool check_zone(const struct config_row *row, const char *text, int64_t *
 			return refuse(row, text, error,
 				      "is no time zone; set one like America/New_York");
 	}
-	return isalpha((unsigned char)*text) ||
-	       refuse(row, text, error, "is no time zone; set one like America/New_York");
+	if (!isalpha((unsigned char)*text))
+		return refuse(row, text, error, "is no time zone; set one like America/New_York");
+	return zone_is_known(text) ||
+	       refuse(row, text, error,
+		      "is no time zone of the IANA database; set one like America/New_York");
 }
 
 bool config_word_in(const char *list, char separator, const char *word, size_t n)

@@ -36,75 +36,6 @@ static bool append_decoded(const char *from, size_t n, struct buf *ret)
 	return !ret->failed;
 }
 
-static bool decode(const char *from, size_t n, struct buf *ret)
-{
-	buf_clear(ret);
-	return append_decoded(from, n, ret);
-}
-
-static json_t *text_of(const struct buf *decoded, struct buf *clean)
-{
-	buf_clear(clean);
-	for (size_t i = 0; i < decoded->len;) {
-		size_t n = utf8_sequence(decoded->data + i, decoded->len - i);
-		if (n > 0)
-			buf_add(clean, decoded->data + i, n);
-		else
-			buf_adds(clean, "\xef\xbf\xbd");
-		i += n > 0 ? n : 1;
-	}
-	return clean->failed ? NULL : json_stringn(clean->data, clean->len);
-}
-
-/* "name=value"; an empty one is none. False: broken. */
-static bool add_field(json_t *fields, const char *field, size_t n, struct buf *decoded,
-		      struct buf *clean, struct buf *name)
-{
-	const char *equals = memchr(field, '=', n);
-	size_t name_bytes = equals ? (size_t)(equals - field) : n;
-
-	if (name_bytes == 0)
-		return true;
-	if (!decode(field, name_bytes, decoded))
-		return false;
-	json_t *key = text_of(decoded, clean);
-	buf_clear(name);
-	buf_adds(name, json_string_value(key) ? json_string_value(key) : "");
-	json_decref(key);
-	if (!decode(equals ? equals + 1 : field, equals ? n - name_bytes - 1 : 0, decoded))
-		return false;
-	if (!*name->data || json_object_get(fields, name->data))
-		return true;
-	return json_object_set_new(fields, name->data, text_of(decoded, clean)) == 0;
-}
-
-json_t *form_parse(const char *bytes, size_t n, struct buf *error)
-{
-	struct buf decoded, clean, name;
-	json_t *fields = json_object();
-	bool good = fields != NULL;
-
-	/* What is not UTF-8 triples. */
-	buf_init(&decoded, n + 1);
-	buf_init(&clean, 3 * n + 1);
-	buf_init(&name, 3 * n + 1);
-	for (size_t i = 0; good && i < n;) {
-		const char *end = memchr(bytes + i, '&', n - i);
-		size_t length = end ? (size_t)(end - bytes) - i : n - i;
-		good = json_object_size(fields) < FORM_FIELDS_MAX &&
-		       add_field(fields, bytes + i, length, &decoded, &clean, &name);
-		i += length + 1;
-	}
-	buf_release(&decoded);
-	buf_release(&clean);
-	buf_release(&name);
-	if (good && json_object_size(fields) > 0)
-		return fields;
-	buf_adds(error, "the body is no form");
-	json_decref(fields);
-	return NULL;
-}
-
 bool form_pairs(const char *bytes, size_t n, struct buf *storage, struct form_pair *ret_pairs,
 		size_t *ret_count)
 {
@@ -141,4 +72,52 @@ bool form_pairs(const char *bytes, size_t n, struct buf *storage, struct form_pa
 	}
 	*ret_count = count;
 	return true;
+}
+
+static json_t *text_of(const char *bytes, size_t n, struct buf *clean)
+{
+	buf_clear(clean);
+	for (size_t i = 0; i < n;) {
+		size_t taken = utf8_sequence(bytes + i, n - i);
+		if (taken > 0)
+			buf_add(clean, bytes + i, taken);
+		else
+			buf_adds(clean, "\xef\xbf\xbd");
+		i += taken > 0 ? taken : 1;
+	}
+	return clean->failed ? NULL : json_stringn(clean->data, clean->len);
+}
+
+static bool add_field(json_t *fields, const struct form_pair *p, struct buf *clean)
+{
+	json_t *key = text_of(p->name, p->name_bytes, clean);
+	const char *name = json_string_value(key);
+	bool added = name != NULL;
+
+	if (added && *name && !json_object_get(fields, name))
+		added = json_object_set_new(fields, name,
+					    text_of(p->value, p->value_bytes, clean)) == 0;
+	json_decref(key);
+	return added;
+}
+
+json_t *form_parse(const char *bytes, size_t n, struct buf *error)
+{
+	struct form_pair pairs[FORM_FIELDS_MAX];
+	struct buf storage, clean;
+	json_t *fields = json_object();
+	size_t count = 0;
+
+	buf_init(&storage, n + 1);
+	buf_init(&clean, 3 * n + 1); /* What is not UTF-8 triples. */
+	bool good = fields && form_pairs(bytes, n, &storage, pairs, &count);
+	for (size_t i = 0; good && i < count; i++)
+		good = add_field(fields, &pairs[i], &clean);
+	buf_release(&storage);
+	buf_release(&clean);
+	if (good && json_object_size(fields) > 0)
+		return fields;
+	buf_adds(error, "the body is no form");
+	json_decref(fields);
+	return NULL;
 }

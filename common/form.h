@@ -12,9 +12,9 @@
 #define FORM_FIELDS_MAX 512
 
 /*
- * The fields as a JSON object of strings; of two with one name the first counts, bytes that are not
- * UTF-8 become U+FFFD. NULL with the reason: a broken escape, a NUL, too many fields, or no fields
- * at all. Free with json_decref().
+ * The fields as a JSON object of strings; of two with one name the first counts, one without a name
+ * is left out, bytes that are not UTF-8 become U+FFFD. NULL with the reason: what form_pairs()
+ * refuses, or no fields at all. Free with json_decref().
  */
 json_t *form_parse(const char *bytes, size_t n, struct buf *error);
 
@@ -25,7 +25,8 @@ struct form_pair {
 
 /*
  * All fields in their order with the bytes that were meant, which live in `storage` (bounded by
- * `n`), at most FORM_FIELDS_MAX. False: broken as above, or without memory (`storage` has failed).
+ * `n`), at most FORM_FIELDS_MAX. False: a broken escape, a NUL, too many fields, or no memory
+ * (`storage` has failed).
  */
 bool form_pairs(const char *bytes, size_t n, struct buf *storage, struct form_pair *ret_pairs,
 		size_t *ret_count);

@@ -53,7 +53,8 @@ static int on_attempt(void *arg, char *remote_ip, char *local_ip, int remote_por
 		t->stopped = STOPPED_HELD;
 		return CURL_PREREQFUNC_ABORT;
 	}
-	fail_point(FAIL_HTTP_SENDING);
+	if (fail_point_of(FAIL_HTTP_SENDING, t->once ? "dial" : "ask"))
+		return CURL_PREREQFUNC_ABORT;
 	t->attempts++;
 	t->started_at = clock_wall_ms(t->client->o.clock);
 	return CURL_PREREQFUNC_OK;
@@ -437,7 +438,7 @@ static void finish(struct transfer *t, CURLcode code)
 	};
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &a.status);
-	if (code == CURLE_OK && fail_point(FAIL_HTTP_ANSWERED)) {
+	if (code == CURLE_OK && fail_point_of(FAIL_HTTP_ANSWERED, t->once ? "dial" : "ask")) {
 		code = CURLE_OPERATION_TIMEDOUT;
 		a.status = 0;
 	}

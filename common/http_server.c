@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 /* Places beyond max_connections, for those that have been cut and are not yet closed. */
 #define CONNECTIONS_SPARE 64
 #define LISTEN_BACKLOG 1024
+#define DESCRIPTORS_OF_OTHERS 128 /* PostgreSQL, Kafka, files */
 #define REAP_MIN_S 0.02
 #define REAP_MAX_S 0.5
 /* How long http_server_free() waits for clients to take their 503. */
@@ -381,6 +383,17 @@ static int start_listening(struct http_server *s, struct buf *error)
 	return 0;
 }
 
+/* Without a descriptor left nobody could be accepted, to make room for whom another is cut off. */
+static unsigned connections_that_fit(unsigned wanted)
+{
+	const rlim_t reserved = CONNECTIONS_SPARE + DESCRIPTORS_OF_OTHERS;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= wanted + reserved)
+		return wanted;
+	return (unsigned)(r.rlim_cur > 2 * reserved ? r.rlim_cur - reserved : r.rlim_cur / 2);
+}
+
 static struct MHD_Daemon *start_daemon(struct http_server *s)
 {
 	return MHD_start_daemon(
@@ -409,6 +422,7 @@ struct http_server *http_server_new(struct ev_loop *loop, const struct http_serv
 	}
 	s->loop = loop;
 	s->o = *o;
+	s->o.max_connections = connections_that_fit(o->max_connections);
 	s->listen_fd = -1;
 	ev_init(&s->readable, on_readable);
 	ev_init(&s->pending, on_pending);

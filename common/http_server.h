@@ -8,7 +8,8 @@
  * not complete within its deadline, however it drips, gets 408 and is cut off (a body that is taken
  * in pieces has a pace to keep instead); an idle connection ends after 30 s. When `max_connections`
  * are open, the longest incomplete or idle one makes room for the next; one that a handler is at
- * work for never does. Memory a connection is constant.
+ * work for never does. They are fewer where the process has too few descriptors for them. Memory a
+ * connection is constant.
  *
  * One thread: everything here belongs to the loop's.
  */

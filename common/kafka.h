@@ -128,6 +128,10 @@ struct kafka_consumer_options {
 
 struct kafka_consumer;
 
+/* Messages of its partitions that it has not taken yet, as far as it has heard; 0 where it has
+ * heard of none. */
+int64_t kafka_consumer_lag(const struct kafka_consumer *c);
+
 /* NULL on a bad property; the reason in `error`. */
 struct kafka_consumer *kafka_consumer_new(struct ev_loop *loop,
 					  const struct kafka_consumer_options *o,

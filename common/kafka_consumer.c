@@ -117,7 +117,7 @@ static bool offer(struct kafka_consumer *c, rd_kafka_message_t *m)
 {
 	c->current = m;
 	c->current_dropped = false;
-	fail_point(FAIL_KAFKA_READ);
+	fail_point_of(FAIL_KAFKA_READ, rd_kafka_topic_name(m->rkt));
 	bool taken = c->o.on_message(c->o.arg, m);
 	c->current = NULL;
 	c->connected = true;
@@ -531,7 +531,7 @@ void kafka_consumer_store(struct kafka_consumer *c, const char *topic, int32_t p
 	/* Refused for a partition that is no longer ours, which is right. */
 	rd_kafka_offsets_store(c->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
-	fail_point(FAIL_KAFKA_STORED);
+	fail_point_of(FAIL_KAFKA_STORED, topic);
 }
 
 void kafka_consumer_seek(struct kafka_consumer *c, const char *topic, int32_t partition,
@@ -548,6 +548,28 @@ void kafka_consumer_seek(struct kafka_consumer *c, const char *topic, int32_t pa
 		rd_kafka_error_destroy(error);
 	}
 	rd_kafka_topic_partition_list_destroy(list);
+}
+
+int64_t kafka_consumer_lag(const struct kafka_consumer *c)
+{
+	rd_kafka_topic_partition_list_t *at =
+		c->rk && c->assigned ? rd_kafka_topic_partition_list_copy(c->assigned) : NULL;
+	int64_t lag = 0;
+
+	if (at && rd_kafka_position(c->rk, at) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		for (int i = 0; i < at->cnt; i++) {
+			const rd_kafka_topic_partition_t *p = &at->elems[i];
+			int64_t low, high;
+			if (p->offset >= 0 &&
+			    rd_kafka_get_watermark_offsets(c->rk, p->topic, p->partition, &low,
+							   &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+			    high > p->offset)
+				lag += high - p->offset;
+		}
+	}
+	if (at)
+		rd_kafka_topic_partition_list_destroy(at);
+	return lag;
 }
 
 bool kafka_consumer_ready(const struct kafka_consumer *c)

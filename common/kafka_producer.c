@@ -68,7 +68,7 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	(void)rk;
 	if (!m->err)
 		p->connected = p->metadata = true;
-	bool failed = fail_point(FAIL_KAFKA_DELIVERED);
+	bool failed = fail_point_of(FAIL_KAFKA_DELIVERED, rd_kafka_topic_name(m->rkt));
 	finish(p, &p->sent, m->_private,
 	       m->err	? rd_kafka_err2str(m->err)
 	       : failed ? "its acknowledgement is lost"
@@ -282,7 +282,9 @@ bool kafka_produce(struct kafka_producer *p, const struct kafka_message *m, void
 
 	if (!s || !p->rk || p->fatal || p->closing)
 		return false;
-	rd_kafka_resp_err_t err = hand_over(p, m, s);
+	rd_kafka_resp_err_t err = fail_point_of(FAIL_KAFKA_PRODUCING, m->topic)
+					  ? RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
+					  : hand_over(p, m, s);
 	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL || err == RD_KAFKA_RESP_ERR__FATAL)
 		return false; /* the error callback tells of the fatal one */
 	LL_DELETE(p->unused, s);
@@ -295,7 +297,7 @@ bool kafka_produce(struct kafka_producer *p, const struct kafka_message *m, void
 	} else {
 		DL_APPEND(p->sent, s);
 	}
-	fail_point(FAIL_KAFKA_PRODUCED);
+	fail_point_of(FAIL_KAFKA_PRODUCED, m->topic);
 	return true;
 }
 

@@ -178,7 +178,7 @@ static void take_result(struct pg *pg, PGresult *res)
 	if (status == PGRES_PIPELINE_SYNC) {
 		PGTransactionStatusType t = PQtransactionStatus(pg->conn);
 		PQclear(res);
-		if (fail_point(FAIL_PG_DONE)) {
+		if (fail_point_in(FAIL_PG_DONE, b->fail_bits)) {
 			set_error(b, PG_LOST, "08006", "its answer is lost");
 			pg_link_break(pg, "its answer is lost");
 		}
@@ -364,7 +364,7 @@ void pg_add(struct pg *pg, size_t index, size_t nparams, const char *const *para
 {
 	struct pg_batch *b = open_batch(pg);
 
-	assert(index < pg->o.stmts_count && nparams <= 65535);
+	assert(index < pg->o.stmts_count && pg->o.stmts[index].sql && nparams <= 65535);
 	if (b->status == PG_DOWN)
 		return;
 	if (!batch_reserve(b) || !PQsendQueryPrepared(pg->conn, pg->o.stmts[index].name,
@@ -375,6 +375,7 @@ void pg_add(struct pg *pg, size_t index, size_t nparams, const char *const *para
 		return;
 	}
 	b->n++;
+	b->fail_bits |= fail_point_bits(pg->o.stmts[index].name);
 }
 
 void pg_commit(struct pg *pg)
@@ -388,12 +389,16 @@ void pg_commit(struct pg *pg)
 		return;
 	}
 	b->state = PG_BATCH_SENT;
+	if (fail_point_in(FAIL_PG_SENDING, b->fail_bits)) {
+		pg_link_break(pg, "its commit was not sent");
+		return;
+	}
 	if (!PQpipelineSync(pg->conn)) {
 		pg_link_break(pg, PQerrorMessage(pg->conn));
 		return;
 	}
 	pg_link_flush(pg);
-	fail_point(FAIL_PG_SENT);
+	fail_point_in(FAIL_PG_SENT, b->fail_bits);
 	if (!ev_is_active(&pg->deadline))
 		pg_link_await_answer(pg);
 }

@@ -34,7 +34,7 @@
 
 struct pg_stmt {
 	const char *name; /* file name without .sql; the prepared statement's name */
-	const char *sql;
+	const char *sql;  /* NULL: not prepared, as this connection never runs it */
 };
 
 enum pg_status {

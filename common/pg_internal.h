@@ -29,6 +29,7 @@ struct pg_batch {
 	void *arg;
 	enum pg_batch_state state;
 	enum pg_status status;
+	unsigned fail_bits; /* of its statements */
 	bool replans; /* the first result is that of the forgetting of plans, not the caller's */
 	size_t n;     /* statements sent */
 	size_t got;   /* results received */

@@ -113,10 +113,20 @@ static bool send_setup(struct pg *pg)
 	}
 	for (size_t i = 0; i < pg->o.stmts_count; i++) {
 		const struct pg_stmt *s = &pg->o.stmts[i];
-		if (!PQsendPrepare(pg->conn, s->name, s->sql, 0, NULL))
+		if (s->sql && !PQsendPrepare(pg->conn, s->name, s->sql, 0, NULL))
 			return false;
 	}
 	return PQpipelineSync(pg->conn) == 1;
+}
+
+/* The nth of those that are prepared; "" if there are fewer. */
+static const char *prepared_name(const struct pg *pg, size_t nth)
+{
+	for (size_t i = 0; i < pg->o.stmts_count; i++) {
+		if (pg->o.stmts[i].sql && nth-- == 0)
+			return pg->o.stmts[i].name;
+	}
+	return "";
 }
 
 /* A statement that can't be prepared makes the connection useless: its name is the reason. */
@@ -131,8 +141,8 @@ static void setup_failed(struct pg *pg, const PGresult *res)
 	buf_init_fixed(&b, text, sizeof(text));
 	if (i < pg->channels)
 		buf_addf(&b, "listen %.100s: ", pg->o.listen[i]);
-	else if (i - pg->channels < pg->o.stmts_count)
-		buf_addf(&b, "statement %.100s: ", pg->o.stmts[i - pg->channels].name);
+	else
+		buf_addf(&b, "statement %.100s: ", prepared_name(pg, i - pg->channels));
 	buf_adds(&b, line);
 	pg_link_lose(pg, text);
 }

@@ -5,12 +5,15 @@
  */
 #include "common/process.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/workflow.h"
@@ -26,6 +29,8 @@ enum option {
 	OPTION_CHECK,
 	OPTION_PRINT,
 	OPTION_MIGRATE,
+	OPTION_RESEAL,
+	OPTION_AUDIT,
 	OPTION_WORKFLOW,
 	OPTION_COUNT
 };
@@ -43,6 +48,11 @@ static const struct {
 			  "print the configuration in effect, secrets masked, and exit"},
 	[OPTION_MIGRATE] = {"--migrate", CONFIG_PRODUCER,
 			    "bring the database's schema up to date and exit"},
+	[OPTION_RESEAL] =
+		{"--reseal", CONFIG_PRODUCER,
+		 "seal all accounts' credentials with the first key of SECRET_KEY and exit"},
+	[OPTION_AUDIT] = {"--audit", CONFIG_CONSUMER,
+			  "compare the last day of providers' lists with the ledger, and exit"},
 	[OPTION_WORKFLOW] = {"--print-workflow=mermaid", CONFIG_PRODUCER,
 			     "print the diagram of the workflow's states and exit"},
 };
@@ -93,6 +103,18 @@ static bool load_configuration(struct process *p)
 	return p->cfg != NULL;
 }
 
+/* The usual limit is far below the permitted one, and below what the settings ask for. */
+static void raise_descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= r.rlim_max)
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+		log_warn("process.few_descriptors", LOG_INT("error", errno));
+}
+
 static bool start_log_and_loop(struct process *p)
 {
 	enum log_level level = LOG_LEVEL_INFO;
@@ -100,6 +122,7 @@ static bool start_log_and_loop(struct process *p)
 	if (!log_level_parse(config_str(p->cfg, CONFIG_KEY_LOG_LEVEL), &level))
 		return false;
 	log_init(p->name, level);
+	raise_descriptors();
 	/* Connections break before the loop runs, too. */
 	signal(SIGPIPE, SIG_IGN);
 	p->loop = ev_default_loop(EVFLAG_AUTO);
@@ -142,6 +165,8 @@ bool process_init(struct process *p, const char *name, enum config_process kind,
 	}
 	p->check_only = given[OPTION_CHECK];
 	p->migrate_only = given[OPTION_MIGRATE];
+	p->reseal_only = given[OPTION_RESEAL];
+	p->audit_only = given[OPTION_AUDIT];
 	if (!start_log_and_loop(p)) {
 		process_release(p);
 		*ret_exit_code = 1;
@@ -168,6 +193,7 @@ void process_run(struct process *p, void (*on_stop)(void *), void *arg)
 
 void process_release(struct process *p)
 {
+	fail_point(FAIL_LEAVING);
 	loop_watchdog_free(p->watchdog);
 	p->watchdog = NULL;
 	if (p->loop)

@@ -4,7 +4,7 @@
  * clean stop.
  *
  *   --help --version --check-config --print-config (and, of the
- *   producer alone, --migrate and --print-workflow=mermaid)
+ *   producer alone, --migrate, --reseal and --print-workflow=mermaid)
  *
  * Exit codes: 0 done, 1 failed while running, 2 wrong configuration or usage.
  */
@@ -25,7 +25,9 @@ struct process {
 	struct loop_signals signals;
 	struct loop_watchdog *watchdog;
 	bool migrate_only; /* --migrate was given */
+	bool reseal_only;  /* --reseal was given */
 	bool check_only;   /* --check-config was given */
+	bool audit_only;   /* --audit was given */
 };
 
 /*

@@ -21,12 +21,6 @@
 #define TAG_BYTES 16
 #define HEAD_BYTES (1 + NONCE_BYTES)
 
-int seal_key_parse(const char *hex, unsigned char ret_key[SEAL_KEY_BYTES])
-{
-	return strlen(hex) == 2 * SEAL_KEY_BYTES ? hex_decode(hex, 2 * SEAL_KEY_BYTES, ret_key)
-						 : -1;
-}
-
 static void cleanup_cipher(EVP_CIPHER_CTX **c)
 {
 	EVP_CIPHER_CTX_free(*c);
@@ -89,6 +83,43 @@ int unseal(const unsigned char key[SEAL_KEY_BYTES], const char *context, const v
 	OPENSSL_cleanse(plain, plain_bytes);
 	free(plain);
 	return status;
+}
+
+/* ---- Several keys ---- */
+
+int seal_keys_parse(const char *list, struct seal_keys *ret_keys)
+{
+	struct seal_keys keys = {0};
+	const char *at = list;
+	bool good = true;
+
+	for (bool more = true; good && more; at++) {
+		at += strspn(at, " ");
+		size_t n = strcspn(at, ", ");
+		good = n == 2 * SEAL_KEY_BYTES && keys.n < SEAL_KEYS_MAX &&
+		       hex_decode(at, n, keys.key[keys.n]) == 0;
+		at += n + strspn(at + n, " ");
+		more = *at == ',';
+		good = good && (more || *at == '\0');
+		keys.n++;
+	}
+	if (!good)
+		OPENSSL_cleanse(&keys, sizeof(keys));
+	*ret_keys = keys;
+	OPENSSL_cleanse(&keys, sizeof(keys));
+	return good ? 0 : -1;
+}
+
+int unseal_any(const struct seal_keys *keys, const char *context, const void *sealed, size_t n,
+	       struct buf *ret_plain, size_t *ret_which)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		if (unseal(keys->key[i], context, sealed, n, ret_plain) == 0) {
+			*ret_which = i;
+			return 0;
+		}
+	}
+	return -1;
 }
 
 /* ---- Signatures ---- */

@@ -15,15 +15,24 @@
 
 #define SEAL_KEY_BYTES 32
 
-/* 64 hexadecimal characters. 0 or -1. */
-int seal_key_parse(const char *hex, unsigned char ret_key[SEAL_KEY_BYTES])
-	__attribute__((warn_unused_result));
 /* Appends. 0 or -1 (no memory, no randomness). */
 int seal(const unsigned char key[SEAL_KEY_BYTES], const char *context, const void *plain, size_t n,
 	 struct buf *ret_sealed) __attribute__((warn_unused_result));
 /* Appends. -1: another key or context, or changed bytes. */
 int unseal(const unsigned char key[SEAL_KEY_BYTES], const char *context, const void *sealed,
 	   size_t n, struct buf *ret_plain) __attribute__((warn_unused_result));
+
+/* While a key is replaced: the one that seals, and those before it, which still open. */
+#define SEAL_KEYS_MAX 4
+struct seal_keys {
+	size_t n; /* 0: there is none */
+	unsigned char key[SEAL_KEYS_MAX][SEAL_KEY_BYTES];
+};
+/* Keys of 64 hexadecimal characters, separated by commas. 0, or -1 and none. */
+int seal_keys_parse(const char *list, struct seal_keys *ret_keys);
+/* unseal() by whichever fits; its place among the keys goes to `ret_which`. */
+int unseal_any(const struct seal_keys *keys, const char *context, const void *sealed, size_t n,
+	       struct buf *ret_plain, size_t *ret_which) __attribute__((warn_unused_result));
 
 /* ---- Signatures over raw bytes ---- */
 enum sign_algorithm { SIGN_SHA1, SIGN_SHA256, SIGN_SHA512 };

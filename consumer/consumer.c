@@ -11,14 +11,17 @@
 
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/schema_registry.h"
 #include "consumer/consumer_http.h"
+#include "consumer/kafka_group.h"
 #include "consumer_sql.h"
 
 #define WATCH_BATCHES_MAX 128
 #define WATCH_TIMEOUT_MS 10000
 #define REGISTRY_REQUESTS_MAX 8
 #define PUBLISH_WAIT_MS 5000
+#define GAUGES_S 1.0
 #define ERROR_BYTES 1024
 #define HANG_UP_CHANNEL "carillon_hang_up"
 
@@ -165,7 +168,12 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 	};
 	c->dispatcher = dispatcher_new(loop, &d, error);
 	c->reconciler = c->dispatcher ? reconciler_new(loop, &r) : NULL;
-	return c->reconciler != NULL;
+	if (!c->reconciler || config_int(cfg, CONFIG_KEY_AUDIT_INTERVAL_S) == 0)
+		return c->reconciler != NULL;
+	const struct audit_options a = {
+		.cfg = cfg, .pg = c->watch, .reference = c->reference, .clock = clock_system()};
+	c->audit = audit_new(loop, &a);
+	return c->audit != NULL;
 }
 
 static bool start_record(struct consumer *c, struct buf *error)
@@ -246,6 +254,48 @@ static void set_readiness(struct consumer *c)
 	process_set_readiness("consumer", c->checks);
 }
 
+/* ---- What others see of it ---- */
+
+static void on_gauges(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct consumer *c = w->data;
+
+	(void)loop, (void)revents;
+	metric_set(METRIC_KAFKA_READY, NULL, kafka_is_ready(c));
+	metric_set(METRIC_PG_UP, NULL,
+		   (!c->dispatcher || dispatcher_has_database(c->dispatcher)) &&
+			   (!c->recorder || recorder_has_database(c->recorder)));
+}
+
+static void add_lag(struct buf *out, const struct config *cfg, const char *role, int64_t lag)
+{
+	char group[KAFKA_GROUP_BYTES];
+
+	kafka_group(cfg, role, group);
+	buf_addc(out, out->len > 0 ? ',' : '{');
+	buf_add_json_string(out, group, strlen(group));
+	buf_addf(out, ":%lld", (long long)lag);
+}
+
+static void fill_heartbeat(void *arg, struct heartbeat_facts *facts)
+{
+	const struct consumer *c = arg;
+
+	if (c->dispatcher)
+		add_lag(&facts->lag, c->process.cfg, "dispatch", dispatcher_lag(c->dispatcher));
+	if (c->recorder)
+		add_lag(&facts->lag, c->process.cfg, "record", recorder_lag(c->recorder));
+	buf_addc(&facts->lag, '}');
+	if (c->stop_feed)
+		facts->stopped_at_ms = stop_feed_last_stop(c->stop_feed, &facts->stop_ms);
+}
+
+static void on_heartbeat_error(void *arg, const char *reason)
+{
+	(void)arg;
+	log_error("heartbeat.failed", LOG_STR("error", reason));
+}
+
 /* ---- Life ---- */
 
 bool consumer_start(struct consumer *c)
@@ -263,6 +313,17 @@ bool consumer_start(struct consumer *c)
 		good = start_record(c, &error);
 	if (good) {
 		set_readiness(c);
+		ev_timer_init(&c->gauges, on_gauges, 0.0, GAUGES_S);
+		c->gauges.data = c;
+		ev_timer_start(c->process.loop, &c->gauges);
+		c->heartbeat = heartbeat_new(
+			c->process.loop, cfg,
+			&(struct heartbeat_options){.name = "consumer",
+						    .stmt = &consumer_stmts[CONSUMER_HEARTBEAT],
+						    .clock = clock_system(),
+						    .fill = fill_heartbeat,
+						    .on_error = on_heartbeat_error,
+						    .arg = c});
 		c->server = consumer_listen(c->process.loop, cfg, &error);
 		good = c->server != NULL;
 	}
@@ -284,6 +345,8 @@ void consumer_drain(struct consumer *c)
 	c->stopping = 1; /* not before all are asked */
 	if (c->reconciler)
 		reconciler_stop(c->reconciler);
+	if (c->audit)
+		audit_stop(c->audit);
 	if (c->dispatcher) {
 		c->stopping++;
 		dispatcher_stop(c->dispatcher, on_part_stopped, c);
@@ -297,6 +360,8 @@ void consumer_drain(struct consumer *c)
 
 void consumer_free(struct consumer *c)
 {
+	ev_timer_stop(c->process.loop, &c->gauges);
+	heartbeat_free(c->heartbeat);
 	http_server_free(c->server);
 	publisher_free(c->publisher, PUBLISH_WAIT_MS);
 	recorder_free(c->recorder);
@@ -304,6 +369,7 @@ void consumer_free(struct consumer *c)
 	dispatcher_free(c->dispatcher);
 	pg_free(c->watch);
 	reconciler_free(c->reconciler);
+	audit_free(c->audit);
 	stop_feed_free(c->stop_feed);
 	reference_free(c->reference);
 	schema_registry_free(c->registry);

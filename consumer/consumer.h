@@ -3,9 +3,11 @@
 #ifndef CARILLON_CONSUMER_H
 #define CARILLON_CONSUMER_H
 
+#include "common/heartbeat.h"
 #include "common/http_client.h"
 #include "common/pg.h"
 #include "common/process.h"
+#include "consumer/audit.h"
 #include "consumer/dead_letter_feed.h"
 #include "consumer/dispatcher.h"
 #include "consumer/publisher.h"
@@ -26,6 +28,8 @@ struct consumer {
 	struct http_client *registry_http;
 	struct schema_registry *registry; /* NULL without SCHEMA_REGISTRY_URL */
 	struct http_server *server;
+	struct heartbeat *heartbeat;
+	struct ev_timer gauges;
 
 	/* ROLES has dispatch. */
 	struct pg *watch; /* the small reads, and notifications */
@@ -34,6 +38,7 @@ struct consumer {
 	struct stop_feed *stop_feed;
 	struct dispatcher *dispatcher;
 	struct reconciler *reconciler;
+	struct audit *audit; /* NULL: AUDIT_INTERVAL_S is 0 */
 
 	/* ROLES has record. */
 	struct recorder *recorder;
@@ -51,5 +56,9 @@ void consumer_free(struct consumer *c);
 
 /* --check-config: tries every connection and says how each went. */
 bool consumer_check(struct ev_loop *loop, const struct config *cfg);
+
+/* --audit: prints what differs, a JSON line each. The exit code: 0 nothing, 1 something, or not all
+ * could be compared. */
+int consumer_audit(struct ev_loop *loop, const struct config *cfg);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "consumer_sql.h"
@@ -270,6 +271,8 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 			take_mine(d, mine);
 		drop_rest(d);
 	}
+	if (claimed)
+		fail_point(FAIL_JOBS_TAKEN);
 	/* The database goes on with the next batch while this one's POSTs are made. */
 	dispatch_claim_pump(d);
 	if (claimed)

@@ -154,7 +154,10 @@ static void on_answer(void *arg, const struct http_answer *a)
 	struct job *j = arg;
 	struct dispatcher *d = j->d;
 
+	const struct account *account = reference_account(d->o.reference, j->account);
 	adapter_classify(j->adapter, j->job_id, a, &j->verdict);
+	if (account)
+		account_mask(account, j->verdict.error);
 	if (a->outcome == HTTP_HELD && j->held_by)
 		snprintf(j->verdict.error, sizeof(j->verdict.error), "held: %s", j->held_by);
 	j->http_status = a->status > 0 ? a->status : MSG_NO_INT;

@@ -345,7 +345,6 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 {
 	struct dispatcher *d = arg;
 
-	metric_set(METRIC_PG_UP, NULL, up ? 1 : 0);
 	if (up) {
 		d->not_before_ms = 0;
 		d->errors = 0;
@@ -462,9 +461,19 @@ struct dispatcher *dispatcher_new(struct ev_loop *loop, const struct dispatcher_
 	return d;
 }
 
+int64_t dispatcher_lag(const struct dispatcher *d)
+{
+	return kafka_consumer_lag(d->kafka);
+}
+
 bool dispatcher_is_ready(const struct dispatcher *d)
 {
 	return !d->stopping && pg_is_up(d->pg) && kafka_consumer_ready(d->kafka);
+}
+
+bool dispatcher_has_database(const struct dispatcher *d)
+{
+	return pg_is_up(d->pg);
 }
 
 /* What only waited was decided by nobody: its offset is not stored, and it is read again by

@@ -41,6 +41,9 @@ struct dispatcher *dispatcher_new(struct ev_loop *loop, const struct dispatcher_
 				  struct buf *error);
 /* Joined its group, connected to PostgreSQL, and not stopping. */
 bool dispatcher_is_ready(const struct dispatcher *d);
+bool dispatcher_has_database(const struct dispatcher *d);
+/* Messages that wait for its group in its partitions. */
+int64_t dispatcher_lag(const struct dispatcher *d);
 /* A schema id that was asked of the registry is known now, or never will be. */
 void dispatcher_schema_resolved(struct dispatcher *d, int32_t id, bool known);
 /*

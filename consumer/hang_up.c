@@ -83,7 +83,10 @@ bool hang_up_send(struct hang_up *h, struct http_client *http, const struct adap
 		return false;
 	}
 	provider_request_init(&request);
-	if (ad->build_hang_up && ad->build_hang_up(a, provider_call_id, row, &request)) {
+	bool (*build)(const struct account *, const char *, const json_t *,
+		      struct provider_request *) =
+		h->calls_off ? ad->build_call_off : ad->build_hang_up;
+	if (build && build(a, provider_call_id, row, &request)) {
 		const char *headers[] = {request.authorization.data, adapter_content_type(ad),
 					 NULL};
 		const struct http_request r = {

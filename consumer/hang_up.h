@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling a provider to end a call, by its adapter's build_hang_up. That the provider was told is
+ * Telling a provider to end a call, or to dial it no more, by its adapter's build_hang_up or
+ * build_call_off. That the provider was told is
  * all that is known then: the call is over when its end event or a look-up says so.
  */
 #ifndef CARILLON_CONSUMER_HANG_UP_H
@@ -20,7 +21,8 @@ enum hang_up_result {
 const char *hang_up_text(enum hang_up_result h);
 
 struct hang_up {
-	bool tried; /* there is a result */
+	bool calls_off; /* ends it only if it is not dialed yet */
+	bool tried;	/* there is a result */
 	enum hang_up_result result;
 	char reason[PROVIDER_ERROR_BYTES]; /* "" when told */
 	void (*done)(struct hang_up *h, void *arg);

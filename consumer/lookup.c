@@ -7,11 +7,15 @@
  * incomplete, and then only what was found counts; the same if the provider's clock is far from the
  * database's.
  *
+ * A row that was called from another number than the account's is never taken for one of its calls.
+ * It stays a doubt: the account's number may have been another when the call was made.
+ *
  * Where rows lack the job id, those that could be one of the calls are candidates, read one by one
  * after the list. Each is a doubt about the calls it could be until it was read and bears an id.
  */
 #include "consumer/lookup.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,17 +44,21 @@ struct candidate {
 
 struct lookup {
 	struct lookup_options o;
-	struct lookup_target *targets;
+	struct lookup_target *targets; /* NULL: the whole list is asked for */
+	char account[CHECK_WORD_BYTES];
 	struct provider_request request;
 	char fingerprint[ACCOUNT_FINGERPRINT_BYTES];
+	char from[PHONE_BYTES]; /* the account's number; "": it has none */
 	bool get;
 	int requests;
+	int64_t first_at; /* when the first answer was asked for, our clock; 0: not yet */
 	bool out_of_time; /* the provider's clock is not known to be near the database's */
 	int page;
 	struct window windows[WINDOWS_MAX]; /* by time: still to be read, the next one last */
 	int windows_count;
-	int64_t oldest; /* by page: where reading may end */
-	bool complete;	/* the list */
+	int64_t oldest;	 /* by page: where reading may end */
+	bool complete;	 /* the list */
+	bool unreadable; /* a row of it */
 	struct candidate candidates[CANDIDATES_MAX];
 	size_t candidates_count;
 	size_t candidates_asked; /* the last one of them is being read; 0: the list is */
@@ -63,13 +71,15 @@ static void on_answer(void *arg, const struct http_answer *a);
 static bool build(struct lookup *l, const struct account *a)
 {
 	const struct adapter *ad = l->o.adapter;
-	struct list_query q = {.page = l->page, .phone = l->targets->check->phone};
+	struct list_query q = {.page = l->page};
 
 	provider_request_clear(&l->request);
 	if (l->candidates_asked > 0)
 		return ad->build_get(a, l->candidates[l->candidates_asked - 1].id, &l->request);
 	if (l->get)
 		return ad->build_get(a, l->targets->check->provider_call_id, &l->request);
+	if (l->targets)
+		q.phone = l->targets->check->phone;
 	if (ad->list_kind == LIST_BY_TIME) {
 		q.from_ms = l->windows[l->windows_count - 1].from_ms;
 		q.to_ms = l->windows[l->windows_count - 1].to_ms;
@@ -77,10 +87,18 @@ static bool build(struct lookup *l, const struct account *a)
 	return ad->build_list(ad, a, &q, &l->request);
 }
 
+static void note_from(struct lookup *l, const struct account *a)
+{
+	const char *from = account_setting(a, "from_number");
+
+	if (!from || phone_normalize(from, strlen(from), l->from) != PHONE_OK)
+		l->from[0] = '\0';
+}
+
 /* The next request; false: none can be sent. Credentials must not change on the way. */
 static bool ask(struct lookup *l)
 {
-	const struct account *a = l->o.account(l->o.arg, l->targets->check->account);
+	const struct account *a = l->o.account(l->o.arg, l->account);
 	const char *headers[] = {NULL, "Accept: application/json", NULL};
 
 	if (!a || (l->candidates_asked == 0 && l->requests++ >= REQUESTS_MAX))
@@ -88,6 +106,7 @@ static bool ask(struct lookup *l)
 	if (l->fingerprint[0] && strcmp(l->fingerprint, a->fingerprint) != 0)
 		return false;
 	memcpy(l->fingerprint, a->fingerprint, sizeof(l->fingerprint));
+	note_from(l, a);
 	if (!build(l, a))
 		return false;
 	headers[0] = l->request.authorization.data;
@@ -137,6 +156,14 @@ static void add_candidate(struct lookup *l, const struct found_call *f)
 	l->candidates_count++;
 }
 
+/* A campaign may have a number of its own, which nobody tells here. */
+static bool is_from_another(const struct lookup *l, const struct check *c,
+			    const struct found_call *f)
+{
+	return !c->provider_call_id[0] && !f->job_id[0] && l->from[0] && f->from[0] &&
+	       strcmp(l->from, f->from) != 0 && strcmp(c->kind, "campaign") != 0;
+}
+
 static void take_row(struct lookup *l, json_t *row, struct found_call *f)
 {
 	const struct adapter *ad = l->o.adapter;
@@ -144,13 +171,17 @@ static void take_row(struct lookup *l, json_t *row, struct found_call *f)
 
 	found_call_init(f);
 	bool readable = ad->read_row(row, f);
+	if (l->o.row && readable)
+		l->o.row(l->o.arg, f);
+	l->unreadable |= !readable;
 	bool again = readable && is_candidate(l, f->provider_call_id);
 	for (struct lookup_target *t = l->targets; t && !again; t = t->next) {
 		if (!readable || reconcile_is_doubtful(ad, t->check, f, l->o.now)) {
 			doubtful = true;
 			t->doubts++;
 		}
-		if (readable && reconcile_matches(ad, t->check, f, l->o.now))
+		if (readable && reconcile_matches(ad, t->check, f, l->o.now) &&
+		    !is_from_another(l, t->check, f))
 			note(t, row, f);
 	}
 	if (readable && doubtful)
@@ -189,10 +220,14 @@ static enum progress halve(struct lookup *l)
 
 /* Windows are the database's times, rows have the provider's: apart, rows may be where nobody
  * looks. */
-static bool is_in_time(const struct lookup *l, const struct http_answer *a)
+static bool is_in_time(struct lookup *l, const struct http_answer *a)
 {
-	return a->date_at >= 0 && a->date_at >= l->o.now - CLOCK_SLACK_MS &&
-	       a->date_at <= l->o.now + CLOCK_SLACK_MS;
+	if (l->first_at == 0)
+		l->first_at = a->started_at;
+	/* Many requests of one look-up take minutes. */
+	int64_t now = l->o.now + (a->started_at - l->first_at);
+	return a->date_at >= 0 && a->date_at >= now - CLOCK_SLACK_MS &&
+	       a->date_at <= now + CLOCK_SLACK_MS;
 }
 
 static enum progress take_list(struct lookup *l, const struct http_answer *a, const json_t *body)
@@ -311,36 +346,70 @@ static void on_answer(void *arg, const struct http_answer *a)
 
 /* ---- Public ---- */
 
-static void set_range(struct lookup *l)
+static void set_range(struct lookup *l, int64_t from_ms, int64_t to_ms)
 {
-	int64_t from_ms = INT64_MAX;
-
-	for (const struct lookup_target *t = l->targets; t; t = t->next) {
-		if (t->check->claimed_at < from_ms)
-			from_ms = t->check->claimed_at;
-	}
-	l->windows[0] = (struct window){from_ms - WINDOW_SLACK_MS, l->o.now + WINDOW_SLACK_MS};
+	l->windows[0] = (struct window){from_ms - WINDOW_SLACK_MS, to_ms + WINDOW_SLACK_MS};
 	l->windows_count = 1;
 	l->oldest = from_ms - PAGE_SLACK_MS;
 	l->page = 1;
 }
 
-struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets)
+static struct lookup *lookup_new(const struct lookup_options *o, const char *account)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return NULL;
 	l->o = *o;
+	snprintf(l->account, sizeof(l->account), "%s", account);
+	provider_request_init(&l->request);
+	return l;
+}
+
+static struct lookup *begin(struct lookup *l)
+{
+	if (ask(l))
+		return l;
+	lookup_free(l);
+	return NULL;
+}
+
+struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets)
+{
+	struct lookup *l = lookup_new(o, targets->check->account);
+	int64_t from_ms = INT64_MAX;
+
+	if (!l)
+		return NULL;
 	l->targets = targets;
 	l->get = !targets->next && targets->check->provider_call_id[0] && o->adapter->build_get;
-	provider_request_init(&l->request);
-	set_range(l);
-	if (!ask(l)) {
-		lookup_free(l);
-		return NULL;
+	for (const struct lookup_target *t = targets; t; t = t->next) {
+		if (t->check->claimed_at < from_ms)
+			from_ms = t->check->claimed_at;
 	}
-	return l;
+	set_range(l, from_ms, o->now);
+	return begin(l);
+}
+
+struct lookup *lookup_list(const struct lookup_options *o, const char *account, int64_t from_ms,
+			   int64_t to_ms)
+{
+	struct lookup *l = o->adapter->list_kind == LIST_BY_NUMBER ? NULL : lookup_new(o, account);
+
+	if (!l)
+		return NULL;
+	set_range(l, from_ms, to_ms);
+	return begin(l);
+}
+
+bool lookup_is_complete(const struct lookup *l)
+{
+	return l->complete && !l->out_of_time && !l->unreadable;
+}
+
+const char *lookup_fingerprint(const struct lookup *l)
+{
+	return l->fingerprint;
 }
 
 struct lookup_target *lookup_targets(struct lookup *l)

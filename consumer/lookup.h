@@ -35,7 +35,8 @@ struct lookup_options {
 	int64_t timeout_ms;
 	int64_t now; /* the database's clock, ms */
 	void (*done)(struct lookup *l, void *arg);
-	void *arg; /* of account() and done() */
+	void *arg;					    /* of account(), done() and row() */
+	void (*row)(void *arg, const struct found_call *f); /* of lookup_list() */
 };
 
 /*
@@ -45,6 +46,18 @@ struct lookup_options {
  */
 struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets);
 struct lookup_target *lookup_targets(struct lookup *l);
+
+/*
+ * The whole list of an account's calls between two times (ms of the database's clock), and of some
+ * time around it: row() for each of them, then done(). NULL where lists are by number.
+ */
+struct lookup *lookup_list(const struct lookup_options *o, const char *account, int64_t from_ms,
+			   int64_t to_ms);
+/* In done(): nothing can have been left out, and the provider's clock is right. */
+bool lookup_is_complete(const struct lookup *l);
+/* Of the credentials that were used. */
+const char *lookup_fingerprint(const struct lookup *l);
+
 /* Takes NULL. */
 void lookup_free(struct lookup *l);
 

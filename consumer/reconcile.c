@@ -33,6 +33,7 @@ static const char *const step_texts[STEP_COUNT] = {
 	[STEP_NOT_DIALED] = "not_dialed",
 	[STEP_UNDETERMINED] = "undetermined",
 	[STEP_END_UNKNOWN] = "end_unknown",
+	[STEP_CALL_OFF] = "too_late",
 };
 
 const char *reconcile_step_text(enum reconcile_step s)
@@ -145,17 +146,29 @@ static int64_t backoff(const struct check *c)
 	return sooner(wait, WAIT_MAX_MS);
 }
 
-/* An accepted call whose end is overdue. */
-static void decide_overdue(const struct reconcile_policy *p, const struct check *c,
-			   const struct sight *s, int64_t now, struct reconcile_decision *ret)
+/* It waits at its provider for its turn, which would come when nobody may be rung any more. */
+static bool is_too_late(const struct adapter *ad, const struct check *c, const struct found_call *f,
+			int64_t now)
+{
+	return ad && ad->build_call_off && f->type == EVENT_QUEUED && c->dial_by != MSG_NO_TIME &&
+	       now >= c->dial_by;
+}
+
+/* An accepted call whose end, or the last moment to begin, has come. */
+static void decide_overdue(const struct reconcile_policy *p, const struct adapter *ad,
+			   const struct check *c, const struct sight *s, int64_t now,
+			   struct reconcile_decision *ret)
 {
 	int64_t began = c->posted_at != MSG_NO_TIME ? c->posted_at : c->claimed_at;
 	int64_t deadline = began + p->max_call_ms + p->grace_ms + p->undetermined_ms;
 
 	*ret = (struct reconcile_decision){.step = STEP_WAIT, .wait_ms = WAIT_LIVE_MS};
-	if (s->seen == SEEN_CALL) {
+	/* One that is said to be in no state that we know would hold its phone for ever. */
+	if (s->seen == SEEN_CALL && !s->call->vague) {
 		if (s->call->ended)
 			ret->step = STEP_ENDED;
+		else if (is_too_late(ad, c, s->call, now))
+			ret->step = STEP_CALL_OFF;
 		return;
 	}
 	if (now >= deadline)
@@ -213,5 +226,5 @@ void reconcile_decide(const struct reconcile_policy *p, const struct adapter *ad
 	if (c->state == CALL_DIALING || c->state == CALL_UNKNOWN)
 		decide_unknown(p, ad, c, s, now, ret);
 	else
-		decide_overdue(p, c, s, now, ret);
+		decide_overdue(p, ad, c, s, now, ret);
 }

@@ -39,6 +39,7 @@ struct check {
 					    each */
 	int64_t claimed_at, lease_until;
 	int64_t posted_at; /* MSG_NO_TIME: not known */
+	int64_t dial_by;   /* not to be rung after; MSG_NO_TIME: whenever */
 	int64_t absent_at; /* of the first complete list without it, or MSG_NO_TIME */
 	int64_t checks;	   /* this one included */
 	bool has_event;	   /* the provider has spoken of it */
@@ -76,6 +77,7 @@ enum reconcile_step {
 	STEP_NOT_DIALED,   /* proved absent */
 	STEP_UNDETERMINED, /* no proof by the deadline */
 	STEP_END_UNKNOWN,  /* accepted, but its end never came and can't be looked up */
+	STEP_CALL_OFF, /* accepted, but not dialed when its window closed; look again in wait_ms */
 	STEP_COUNT
 };
 /* The word of the metric. */

@@ -3,6 +3,9 @@
  * A finding in messages: the result that the dispatcher could not give, the end that no webhook
  * brought, and what the rules make of that end. The event's id is made from the job's, so that a
  * finding told twice is one event.
+ *
+ * What follows from an end goes before the end itself. Once that is recorded the call is no longer
+ * looked up; were a decision lost after it, nobody would ever make it again.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -13,27 +16,44 @@
 
 #define END_UNKNOWN_OUTCOME "UNKNOWN"
 
+static void acknowledged(struct finding *f);
+
 static void on_delivered(struct delivery *d, const char *error)
 {
 	struct finding *f = ((struct finding_delivery *)(void *)d)->f;
 
 	if (error)
 		f->failed = true;
-	if (--f->waiting == 0)
-		finding_published(f);
+	acknowledged(f);
 }
 
-static void say(struct finding *f, struct publisher *p, const struct msg *m)
+static void say(struct finding *f, const struct msg *m)
 {
 	struct finding_delivery *d = &f->deliveries[f->sent++];
 
 	assert(f->sent <= FINDING_MESSAGES_MAX);
 	d->delivery.done = on_delivered;
 	d->f = f;
-	if (publish(p, m, NULL, &d->delivery))
+	if (publish(f->publisher, m, NULL, &d->delivery))
 		f->waiting++;
 	else
 		f->failed = true;
+}
+
+/* One thing less to wait for. */
+static void acknowledged(struct finding *f)
+{
+	if (--f->waiting > 0)
+		return;
+	bool end_is_next = f->end_waits && !f->failed;
+	f->end_waits = false;
+	if (!end_is_next) {
+		finding_published(f);
+		return;
+	}
+	f->waiting = 1;
+	say(f, &f->end);
+	acknowledged(f);
 }
 
 static bool has_result(const struct finding *f)
@@ -133,33 +153,35 @@ static void fill_event(struct finding *f, const struct found_call *call, int64_t
 		e->occurred_at = call->ended_at;
 }
 
-static void publish_end(struct finding *f, const struct found_call *call, struct publisher *p,
+static void publish_end(struct finding *f, const struct found_call *call,
 			const struct rule_set *rules, int64_t wall_ms)
 {
-	struct msg m = {.type = MSG_CALL_EVENT};
 	struct rule_decision next;
 
-	fill_event(f, call, wall_ms, &m.event);
-	say(f, p, &m);
-	rules_decide(rules, &m.event, &next);
+	if (call)
+		f->end_of = *call;
+	f->end.type = MSG_CALL_EVENT;
+	fill_event(f, call ? &f->end_of : NULL, wall_ms, &f->end.event);
+	f->end_waits = true;
+	rules_decide(rules, &f->end.event, &next);
 	if (next.has_redial)
-		say(f, p, &(struct msg){.type = MSG_REDIAL_UPDATE, .redial = next.redial});
+		say(f, &(struct msg){.type = MSG_REDIAL_UPDATE, .redial = next.redial});
 	if (next.has_stage)
-		say(f, p, &(struct msg){.type = MSG_STAGE_TRANSITION, .stage = next.stage});
+		say(f, &(struct msg){.type = MSG_STAGE_TRANSITION, .stage = next.stage});
 }
 
 void finding_publish(struct finding *f, const struct found_call *call, struct publisher *p,
 		     const struct rule_set *rules, const char *worker, int64_t wall_ms)
 {
+	f->publisher = p;
 	f->waiting = 1; /* nobody is told before all are under way */
 	if (has_result(f)) {
 		struct msg m = {.type = MSG_DISPATCH_RESULT};
 		fill_result(f, call, worker);
 		m.result = f->result;
-		say(f, p, &m);
+		say(f, &m);
 	}
 	if (has_end(f, call))
-		publish_end(f, call, p, rules, wall_ms);
-	if (--f->waiting == 0)
-		finding_published(f);
+		publish_end(f, call, rules, wall_ms);
+	acknowledged(f);
 }

@@ -122,20 +122,21 @@ static bool waits(const struct finding *f)
 {
 	enum reconcile_step s = f->decision.step;
 
-	return s == STEP_WAIT || s == STEP_NOTE_ABSENT || s == STEP_ENDED || s == STEP_END_UNKNOWN;
+	return s == STEP_WAIT || s == STEP_NOTE_ABSENT || s == STEP_ENDED ||
+	       s == STEP_END_UNKNOWN || s == STEP_CALL_OFF;
 }
 
-#define PASS_ARRAYS 7
+#define PASS_ARRAYS 8
 
 struct pass_arrays {
 	struct buf bufs[PASS_ARRAYS];
-	struct pg_array marks, jobs, waits, absences, ended, words, reasons;
+	struct pg_array marks, jobs, waits, absences, ended, what, words, reasons;
 };
 
 static void fill_arrays(struct reconciler *r, struct pass_arrays *a)
 {
-	struct pg_array *const arrays[PASS_ARRAYS] = {
-		&a->marks, &a->jobs, &a->waits, &a->absences, &a->ended, &a->words, &a->reasons};
+	struct pg_array *const arrays[PASS_ARRAYS] = {&a->marks, &a->jobs, &a->waits, &a->absences,
+						      &a->ended, &a->what, &a->words, &a->reasons};
 
 	for (size_t i = 0; i < PASS_ARRAYS; i++) {
 		buf_init(&a->bufs[i], ARRAY_MAX_BYTES);
@@ -145,6 +146,7 @@ static void fill_arrays(struct reconciler *r, struct pass_arrays *a)
 		const struct finding *f = &r->findings[i];
 		if (f->hang_up.tried) {
 			pg_array_add(&a->ended, f->check.job_id);
+			pg_array_add(&a->what, f->hang_up.calls_off ? "call_off" : "hang_up");
 			pg_array_add(&a->words, hang_up_text(f->hang_up.result));
 			pg_array_add(&a->reasons, f->hang_up.reason);
 		}
@@ -174,14 +176,15 @@ static void write_pass(struct reconciler *r)
 	const char *marks[] = {pg_array_finish(&a.marks)};
 	const char *again[] = {pg_array_finish(&a.jobs), pg_array_finish(&a.waits),
 			       pg_array_finish(&a.absences)};
-	const char *hang_ups[] = {pg_array_finish(&a.ended), pg_array_finish(&a.words),
-				  pg_array_finish(&a.reasons), HANG_UP_TRIES};
+	const char *hang_ups[] = {pg_array_finish(&a.ended), pg_array_finish(&a.what),
+				  pg_array_finish(&a.words), pg_array_finish(&a.reasons),
+				  HANG_UP_TRIES};
 	if (pg_begin(r->o.pg, on_pass_written, r)) {
 		pg_add(r->o.pg, CONSUMER_MARK_UNDETERMINED, 1, marks);
 		pg_add(r->o.pg, CONSUMER_CHECK_AGAIN, 3, again);
 		pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
 		if (hang_ups[0][1] != '}')
-			pg_add(r->o.pg, CONSUMER_HANG_UPS, 4, hang_ups);
+			pg_add(r->o.pg, CONSUMER_HANG_UPS, 5, hang_ups);
 		pg_commit(r->o.pg);
 	} else {
 		end_pass(r);
@@ -231,26 +234,31 @@ static void log_finding(const struct finding *f)
 			  LOG_STR("account", f->check.account));
 }
 
-/* ---- Hanging up: a call that was seen to go on, and only while it is ---- */
+/* ---- Hanging up: a call that was seen to go on or to wait, and only while it is ---- */
 
 static void note_hang_up(struct finding *f)
 {
 	const struct hang_up *h = &f->hang_up;
 	const char *word = hang_up_text(h->result);
 
-	f->decision.wait_ms = h->result == HANG_UP_TOLD ? HUNG_UP_LOOK_MS : HANG_UP_AGAIN_MS;
+	if (h->result == HANG_UP_TOLD)
+		f->decision.wait_ms = HUNG_UP_LOOK_MS;
+	else if (!h->calls_off)
+		f->decision.wait_ms = HANG_UP_AGAIN_MS;
 	metric_add(METRIC_HANG_UPS, word, 1);
-	log_info("call.hang_up", LOG_STR("job_id", f->check.job_id),
-		 LOG_STR("account", f->check.account), LOG_STR("result", word),
-		 LOG_STR("error", h->reason));
+	log_info(h->calls_off ? "call.called_off" : "call.hang_up",
+		 LOG_STR("job_id", f->check.job_id), LOG_STR("account", f->check.account),
+		 LOG_STR("result", word), LOG_STR("error", h->reason));
 }
 
 static void on_hung_up(struct hang_up *h, void *arg)
 {
 	struct finding *f = arg;
 	struct reconciler *r = f->r;
+	const struct account *account = reference_account(r->o.reference, f->check.account);
 
-	(void)h;
+	if (account)
+		account_mask(account, h->reason);
 	note_hang_up(f);
 	finding_publish(f, NULL, r->o.publisher, reference_rules(r->o.reference), r->o.worker,
 			clock_wall_ms(r->o.clock));
@@ -261,6 +269,7 @@ static bool hang_up(struct reconciler *r, struct finding *f, const struct adapte
 {
 	const struct account *a = reference_account(r->o.reference, f->check.account);
 
+	f->hang_up.calls_off = !f->check.hang_up;
 	f->hang_up.done = on_hung_up;
 	f->hang_up.arg = f;
 	if (ad && hang_up_send(&f->hang_up, r->http, ad, a, f->check.provider_call_id,
@@ -290,7 +299,8 @@ static void decide(struct reconciler *r, struct finding *f)
 	else if (s.seen == SEEN_CALL)
 		s.seen = SEEN_NOTHING;
 	reconcile_decide(&r->policy, ad, &f->check, &s, db_now(r), &f->decision);
-	if (f->check.hang_up && f->decision.step == STEP_WAIT && hang_up(r, f, ad))
+	bool is_wanted = f->check.hang_up && f->decision.step == STEP_WAIT;
+	if ((is_wanted || f->decision.step == STEP_CALL_OFF) && hang_up(r, f, ad))
 		return;
 	log_finding(f);
 	finding_publish(f, s.call, r->o.publisher, reference_rules(r->o.reference), r->o.worker,
@@ -433,6 +443,7 @@ static void read_check(const PGresult *rows, int row, struct check *c)
 	c->claimed_at = time_column(rows, row, "claimed_at");
 	c->lease_until = time_column(rows, row, "lease_until");
 	c->posted_at = time_column(rows, row, "posted_at");
+	c->dial_by = time_column(rows, row, "dial_by");
 	c->absent_at = time_column(rows, row, "absent_at");
 	c->checks = pg_int(rows, row, pg_col(rows, "checks"));
 	c->has_event = pg_bool(rows, row, pg_col(rows, "has_event"));

@@ -25,6 +25,10 @@ struct finding {
 		result; /* of ACCEPTED, REFUSED, NOT_DIALED; borrows from the rest */
 	char result_call_id[PROVIDER_CALL_ID_BYTES];
 	char event_id[UUID_TEXT_BYTES + 16];
+	struct publisher *publisher;
+	struct msg end; /* goes last: with it recorded nobody looks at the call again */
+	struct found_call end_of;
+	bool end_waits;
 	struct finding_delivery {
 		struct delivery delivery;
 		struct finding *f;
@@ -35,8 +39,8 @@ struct finding {
 	bool done;
 };
 
-/* Publishes what the decision says; finding_published() follows, at once if there is nothing to
- * say. */
+/* Publishes what the decision says, an end when all else is acknowledged; finding_published()
+ * follows, at once if there is nothing to say. */
 void finding_publish(struct finding *f, const struct found_call *call, struct publisher *p,
 		     const struct rule_set *rules, const char *worker, int64_t wall_ms);
 /* In reconciler.c: every message of the finding is acknowledged or has failed. */

@@ -364,9 +364,19 @@ struct recorder *recorder_new(struct ev_loop *loop, const struct recorder_option
 	return r;
 }
 
+int64_t recorder_lag(const struct recorder *r)
+{
+	return kafka_consumer_lag(r->consumer);
+}
+
 bool recorder_is_ready(const struct recorder *r)
 {
 	return pg_is_up(r->pg) && kafka_consumer_ready(r->consumer);
+}
+
+bool recorder_has_database(const struct recorder *r)
+{
+	return pg_is_up(r->pg);
 }
 
 void recorder_stop(struct recorder *r, void (*done)(void *arg), void *arg)

@@ -34,6 +34,9 @@ struct recorder *recorder_new(struct ev_loop *loop, const struct recorder_option
 			      struct buf *error);
 /* Joined its group and connected to PostgreSQL. */
 bool recorder_is_ready(const struct recorder *r);
+bool recorder_has_database(const struct recorder *r);
+/* Messages that wait for its group in its partitions. */
+int64_t recorder_lag(const struct recorder *r);
 /* A schema id that was asked of the registry is known now, or never will be. */
 void recorder_schema_resolved(struct recorder *r, int32_t id, bool known);
 /* Reads no more; calls back from the loop when the last batch is over. */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "consumer_sql.h"
@@ -96,6 +97,7 @@ static bool is_from_outside(const struct msg *m)
 static void add_message(struct recorder_batch *b, const struct msg *m)
 {
 	b->from_outside |= is_from_outside(m);
+	b->classified |= m->type == MSG_STAGE_TRANSITION && m->stage.entity == ENTITY_PENDING_CALL;
 	recorder_rows_add_message(&b->inbox, m, &b->body);
 }
 
@@ -187,7 +189,7 @@ static void forget_rows(struct recorder *r)
 	recorder_rows_clear(&b->offsets);
 	recorder_rows_clear(&b->letters);
 	recorder_rows_clear(&b->inbox);
-	b->from_outside = false;
+	b->from_outside = b->classified = false;
 	result_batch_clear(&b->results);
 	for (size_t i = 0; i < r->positions_count; i++)
 		r->positions[i].batch_end = -1;
@@ -258,6 +260,8 @@ static bool send_batch(struct recorder *r)
 		add_stmt(r, CONSUMER_INBOX_PARKED, 0, NULL);
 	b->begun_ms = clock_boot_ms(r->o.clock);
 	b->open = true;
+	if (b->classified)
+		fail_point(FAIL_MOVING);
 	pg_commit(r->pg);
 	return true;
 }
@@ -381,6 +385,8 @@ static void on_applied(struct recorder *r)
 	struct recorder_batch *b = &r->batch;
 	size_t counts[RECORDER_TOPICS] = {0};
 
+	if (b->classified)
+		fail_point(FAIL_MOVED);
 	for (; b->n > 0; b->n--) {
 		counts[r->queue->topic]++;
 		recorder_pop(r);

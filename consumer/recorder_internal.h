@@ -142,6 +142,7 @@ struct recorder_batch {
 	int64_t begun_ms;
 	struct recorder_rows offsets, letters, inbox;
 	bool from_outside; /* the inbox has messages of a dialer of its own */
+	bool classified;   /* and of a classifier */
 	struct result_batch results;
 	struct buf body;
 };

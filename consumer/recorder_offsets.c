@@ -71,6 +71,19 @@ void recorder_on_revoke(void *arg, const struct kafka_partition *parts, size_t n
 	r->load_stale = true;
 }
 
+/* Kafka may not have heard of what is applied, and nothing new may come to tell it: it would show a
+ * lag for ever. */
+static void store_applied(struct recorder *r)
+{
+	for (size_t i = 0; i < r->positions_count; i++) {
+		const struct recorder_position *p = &r->positions[i];
+
+		if (p->applied > 0)
+			kafka_consumer_store(r->consumer, r->topics[p->topic], p->partition,
+					     p->applied);
+	}
+}
+
 static void begin_reading(struct recorder *r)
 {
 	struct kafka_partition *parts = calloc(r->positions_count + 1, sizeof(*parts));
@@ -88,6 +101,7 @@ static void begin_reading(struct recorder *r)
 	r->assigning = false;
 	kafka_consumer_assigned(r->consumer, parts, r->positions_count);
 	free(parts);
+	store_applied(r);
 }
 
 static void seek_all(struct recorder *r)

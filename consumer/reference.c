@@ -22,8 +22,7 @@ struct reference {
 	const struct config *cfg;
 	ev_timer timer;
 	bool reading, again;
-	bool has_key;
-	unsigned char key[SEAL_KEY_BYTES];
+	struct seal_keys keys;
 	struct account_set *accounts;
 	struct rule_set rules;
 	struct buf told; /* problems that were logged already */
@@ -36,8 +35,7 @@ static void take_accounts(struct reference *r, const PGresult *rows)
 	struct buf problems;
 
 	buf_init(&problems, PROBLEMS_MAX_BYTES);
-	struct account_set *s =
-		account_set_new(r->cfg, rows, r->has_key ? r->key : NULL, &problems);
+	struct account_set *s = account_set_new(r->cfg, rows, &r->keys, &problems);
 	if (s) {
 		account_set_free(r->accounts);
 		r->accounts = s;
@@ -145,7 +143,8 @@ struct reference *reference_new(struct ev_loop *loop, struct pg *pg, const struc
 	r->loop = loop;
 	r->pg = pg;
 	r->cfg = cfg;
-	r->has_key = key && seal_key_parse(key, r->key) == 0;
+	if (key)
+		seal_keys_parse(key, &r->keys);
 	buf_init(&r->told, PROBLEMS_MAX_BYTES);
 	if (!rule_set_init(&r->rules)) {
 		rule_set_release(&r->rules);
@@ -166,7 +165,7 @@ void reference_free(struct reference *r)
 	account_set_free(r->accounts);
 	buf_release(&r->told);
 	rule_set_release(&r->rules);
-	explicit_bzero(r->key, sizeof(r->key));
+	explicit_bzero(&r->keys, sizeof(r->keys));
 	free(r);
 }
 
@@ -178,6 +177,11 @@ bool reference_is_ready(const struct reference *r)
 const struct account *reference_account(const struct reference *r, const char *name)
 {
 	return r->accounts && name ? account_by_name(r->accounts, name) : NULL;
+}
+
+const struct account_set *reference_accounts(const struct reference *r)
+{
+	return r->accounts;
 }
 
 const struct rule_set *reference_rules(const struct reference *r)

@@ -27,6 +27,8 @@ bool reference_is_ready(const struct reference *r);
 
 /* Both until the loop turns again: a refresh replaces them. */
 const struct account *reference_account(const struct reference *r, const char *name);
+/* NULL before the first read. */
+const struct account_set *reference_accounts(const struct reference *r);
 const struct rule_set *reference_rules(const struct reference *r);
 
 #endif

@@ -60,6 +60,7 @@ struct stop_feed {
 	bool overflow;
 	int64_t asked_at_ms; /* boot clock, when the read under way was sent */
 	int64_t read_at_ms;  /* the same of the last successful one */
+	int64_t last_stop_at_ms, last_stop_past_ms; /* of everything; stop_feed_last_stop() */
 	struct stop *stops;
 	struct post *posts; /* in the order of their times */
 };
@@ -117,8 +118,19 @@ static void measure(struct stop_feed *f, const struct stop *s, int64_t asked_at_
 
 	HASH_FIND_STR(f->posts, s->key, p);
 	int64_t past_ms = p ? p->at_ms - (asked_at_ms - age_ms) : 0;
-	metric_observe(METRIC_STOP_TO_LAST_POST, s->kind->what,
-		       past_ms > 0 ? (double)past_ms / 1000.0 : 0.);
+	if (past_ms < 0)
+		past_ms = 0;
+	if (s->kind == &kinds[0]) {
+		f->last_stop_at_ms = s->at_ms;
+		f->last_stop_past_ms = past_ms;
+	}
+	metric_observe(METRIC_STOP_TO_LAST_POST, s->kind->what, (double)past_ms / 1000.0);
+}
+
+int64_t stop_feed_last_stop(const struct stop_feed *f, int64_t *ret_past_ms)
+{
+	*ret_past_ms = f->last_stop_past_ms;
+	return f->last_stop_at_ms;
 }
 
 static const struct kind *kind_of(const char *what)

@@ -42,6 +42,10 @@ const char *stop_feed_holds(const struct stop_feed *f, const char *tenant, const
 /* The first byte of a POST leaves now. */
 void stop_feed_posted(struct stop_feed *f, const char *tenant, const char *lane_id);
 
+/* The last stop of everything that was measured: its time by the database's clock (0: none), and
+ * how much later the last POST began. */
+int64_t stop_feed_last_stop(const struct stop_feed *f, int64_t *ret_past_ms);
+
 /* The callback of a read, for tests. */
 void stop_feed_take(struct stop_feed *f, int64_t asked_at_ms, const PGresult *rows);
 

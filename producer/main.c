@@ -97,7 +97,7 @@ static void on_stop(void *arg)
 {
 	struct producer *p = arg;
 
-	p->api.stopping = true;
+	api_stop(&p->api);
 	http_server_quiesce(p->server);
 	if (p->sweeper)
 		sweeper_stop(p->sweeper);
@@ -113,7 +113,7 @@ static void release(struct producer *p)
 	api_release(&p->api);
 	publisher_free(p->publisher);
 	http_server_free(p->server);
-	uploads_free(p->api.uploads);
+	api_free(&p->api);
 	registration_free(p->registration);
 	process_release(&p->process);
 }
@@ -131,13 +131,7 @@ int main(int argc, char **argv)
 
 	if (!process_init(&p.process, "producer", CONFIG_PRODUCER, argc, argv, &code))
 		return code;
-	const struct config *cfg = p.process.cfg;
-	if (p.process.check_only) {
-		code = check_connections(cfg) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-	} else if ((p.process.migrate_only || config_bool(cfg, CONFIG_KEY_AUTO_MIGRATE)) &&
-		   prepare_schema(cfg) != 0) {
-		code = EXIT_FAILURE;
-	} else if (!p.process.migrate_only) {
+	if (prepare(&p.process, &code)) {
 		p.failed = !start(&p, checks);
 		if (!p.failed)
 			process_run(&p.process, on_stop, &p);

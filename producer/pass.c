@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fail_point.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "producer_sql.h"
@@ -98,6 +99,8 @@ static void on_seeded(void *arg, const struct pg_batch_result *r)
 	metric_add(METRIC_SEEDED, sources[seed->source].name, (double)seeded);
 	result->seeded += (size_t)seeded;
 	result->more_to_seed |= looked >= SEED_LIMIT;
+	if (seed->source == SEED_WORKFLOW && looked > 0)
+		fail_point(FAIL_STEPPED);
 }
 
 static void start_seeding(struct pass *p, enum seed_source source)

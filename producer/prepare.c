@@ -4,17 +4,20 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/pg.h"
 #include "producer/migrate.h"
 #include "producer/phone_zones.h"
+#include "producer/reseal.h"
 
 #define REASON_BYTES 1024
 #define KAFKA_TIMEOUT_MS 10000
 
-int prepare_schema(const struct config *cfg)
+/* Brings the database's schema and the phone zones up to date. 0, or -1 and logged. */
+static int prepare_schema(const struct config *cfg)
 {
 	const char *url = config_str(cfg, CONFIG_KEY_DATABASE_URL);
 	struct migrate_report report;
@@ -58,7 +61,8 @@ static int check_kafka(const struct config *cfg, struct buf *error)
 	return kafka_check(&settings, KAFKA_TIMEOUT_MS, error);
 }
 
-int check_connections(const struct config *cfg)
+/* Tries every connection and prints a line for each. 0, or -1 if one failed. */
+static int check_connections(const struct config *cfg)
 {
 	static const struct {
 		const char *name;
@@ -76,4 +80,35 @@ int check_connections(const struct config *cfg)
 			rc = -1;
 	}
 	return rc;
+}
+
+static int reseal(const struct config *cfg)
+{
+	struct reseal_report report;
+	char reason[REASON_BYTES];
+	struct buf error;
+
+	buf_init_fixed(&error, reason, sizeof(reason));
+	if (reseal_accounts(cfg, &report, &error) != 0) {
+		log_error("accounts.not_resealed", LOG_STR("error", error.data));
+		return -1;
+	}
+	printf("%zu accounts' credentials sealed anew, %zu were already, %zu can't be opened\n",
+	       report.sealed, report.current, report.shut);
+	return report.shut == 0 ? 0 : -1;
+}
+
+bool prepare(const struct process *p, int *ret_exit_code)
+{
+	bool only = p->check_only || p->migrate_only || p->reseal_only;
+	int rc = 0;
+
+	if (p->check_only)
+		rc = check_connections(p->cfg);
+	else if (p->reseal_only)
+		rc = reseal(p->cfg);
+	else if (p->migrate_only || config_bool(p->cfg, CONFIG_KEY_AUTO_MIGRATE))
+		rc = prepare_schema(p->cfg);
+	*ret_exit_code = rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return rc == 0 && !only;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the producer does before its loop runs: the schema, and --check-config. Blocking. */
+/* What the producer does before its loop runs: the schema, --check-config, --reseal. Blocking. */
 #ifndef CARILLON_PRODUCER_PREPARE_H
 #define CARILLON_PRODUCER_PREPARE_H
 
-#include "common/config.h"
+#include "common/process.h"
 
-/* Brings the database's schema and the phone zones up to date. 0, or -1 and logged. */
-int prepare_schema(const struct config *cfg);
-
-/* Tries every connection and prints a line for each. 0, or -1 if one failed. */
-int check_connections(const struct config *cfg);
+/* Does what was asked for in place of serving, or what comes before it. False: the process is to
+ * end with *ret_exit_code. What failed is logged or printed. */
+bool prepare(const struct process *p, int *ret_exit_code);
 
 #endif

@@ -203,9 +203,10 @@ void setup_run(struct pg *pg, const struct config *cfg, void (*done)(void *arg, 
 	assert(begun);
 	add_accounts(pg, accounts);
 	add_lanes(pg, cfg, accounts);
-	pg_add(pg, PRODUCER_SETUP_SETTINGS, 2,
+	pg_add(pg, PRODUCER_SETUP_SETTINGS, 3,
 	       (const char *const[]){config_str(cfg, CONFIG_KEY_LEAD_WINDOW),
-				     config_str(cfg, CONFIG_KEY_UNKNOWN_ZONE)});
+				     config_str(cfg, CONFIG_KEY_UNKNOWN_ZONE),
+				     config_text(cfg, CONFIG_KEY_ACCOUNT_QUEUED_MAX)});
 	pg_add(pg, PRODUCER_SETUP_REDIAL, 6,
 	       (const char *const[]){config_bool(cfg, CONFIG_KEY_REDIAL_QUEUE_ENABLED) ? "true"
 										       : "false",

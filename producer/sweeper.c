@@ -18,6 +18,7 @@
 #define STATEMENT_TIMEOUT_MS 60000
 #define BATCH_ROWS 5000
 #define BATCHES_A_SWEEP 20
+#define COUNTED_AT_ONCE 16 /* a lane's whole past, the first time */
 #define REPUBLISH_ROWS 1000
 #define ORPHAN_AGE_S 3600
 #define UPLOAD_SILENT_S 120
@@ -31,10 +32,11 @@ struct sweeper {
 	ev_timer timer;
 	bool stopped;
 	bool busy;
-	size_t chore;			     /* under way */
-	unsigned batches;		     /* that it has had in this sweep */
-	int64_t last_id;		     /* of look_again, between its batches */
-	int64_t last_transition;	     /* that was counted; -1: none yet */
+	size_t chore;		 /* under way */
+	unsigned batches;	 /* that it has had in this sweep */
+	int64_t last_id;	 /* of look_again, between its batches */
+	int64_t last_transition; /* that was counted; -1: none yet */
+	bool timeline_told;
 	bool pacing_changed;		     /* held follow-ups are to be looked at */
 	char fingerprint[FINGERPRINT_BYTES]; /* of the pacing they are looked at with */
 };
@@ -142,10 +144,30 @@ static bool records_removed(struct sweeper *s, const PGresult *res)
 	       BATCH_ROWS;
 }
 
-static bool upload_rows_removed(struct sweeper *s, const PGresult *res)
+static bool workflow_days(struct sweeper *s, struct params *p)
+{
+	add_number(p, BATCH_ROWS);
+	add_text(p, config_text(s->o.cfg, CONFIG_KEY_WORKFLOW_RETENTION_DAYS));
+	return true;
+}
+
+static bool rows_removed(struct sweeper *s, const PGresult *res)
 {
 	(void)s;
 	return pg_int(res, 0, pg_col(res, "removed")) >= BATCH_ROWS;
+}
+
+static bool count_limit(struct sweeper *s, struct params *p)
+{
+	(void)s;
+	add_number(p, COUNTED_AT_ONCE);
+	return true;
+}
+
+static bool ended_counted(struct sweeper *s, const PGresult *res)
+{
+	(void)s;
+	return pg_int(res, 0, pg_col(res, "counted")) >= COUNTED_AT_ONCE;
 }
 
 static bool orphan_age(struct sweeper *s, struct params *p)
@@ -220,9 +242,13 @@ static bool pacing_kept(struct sweeper *s, const PGresult *res)
 
 static bool show_oldest(struct sweeper *s, const PGresult *res)
 {
-	(void)s;
 	metric_set(METRIC_OLDEST_DUE, NULL,
 		   strtod(pg_text(res, 0, pg_col(res, "age_seconds")), NULL));
+	bool changed = pg_bool(res, 0, pg_col(res, "timeline_changed"));
+	if (changed && !s->timeline_told)
+		log_error("postgres.timeline_changed");
+	s->timeline_told = changed;
+	metric_set(METRIC_TIMELINE_CHANGED, NULL, changed);
 	return false;
 }
 
@@ -274,7 +300,9 @@ static const struct {
 	{PRODUCER_PACING_SEEN, pacing_fingerprint, pacing_kept},
 	{PRODUCER_LIFT_SUPPRESSIONS, limit_only, suppressions_lifted},
 	{PRODUCER_REDIAL_RETENTION, limit_only, records_removed},
-	{PRODUCER_UPLOAD_RETENTION, upload_days, upload_rows_removed},
+	{PRODUCER_UPLOAD_RETENTION, upload_days, rows_removed},
+	{PRODUCER_WORKFLOW_RETENTION, workflow_days, rows_removed},
+	{PRODUCER_COUNT_ENDED, count_limit, ended_counted},
 	{PRODUCER_MARK_ORPHANS, orphan_age, orphans_marked},
 	{PRODUCER_OLDEST_DUE, always, show_oldest},
 	{PRODUCER_WORKFLOW_COUNTS, since_last, show_workflow},

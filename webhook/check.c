@@ -96,14 +96,15 @@ static bool check_snapshot(struct ev_loop *loop, const struct config *cfg, struc
 {
 	const char *path = config_str(cfg, CONFIG_KEY_WEBHOOK_SNAPSHOT);
 	const char *hex = config_str(cfg, CONFIG_KEY_SECRET_KEY);
-	unsigned char key[SEAL_KEY_BYTES];
+	struct seal_keys keys;
 
 	(void)loop;
 	if (access(path, F_OK) != 0 && errno == ENOENT)
 		return true;
-	struct snapshot *s =
-		hex && seal_key_parse(hex, key) == 0 ? snapshot_load(cfg, path, key, error) : NULL;
-	explicit_bzero(key, sizeof(key));
+	struct snapshot *s = hex && seal_keys_parse(hex, &keys) == 0
+				     ? snapshot_load(cfg, path, &keys, error)
+				     : NULL;
+	explicit_bzero(&keys, sizeof(keys));
 	snapshot_free(s);
 	return s != NULL;
 }

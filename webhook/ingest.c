@@ -23,11 +23,20 @@
 #define ERROR_BYTES 512
 #define NAME_BYTES 128
 
+/* A message that is sent once others are in Kafka. */
+struct held {
+	const char *topic;
+	struct msg_envelope envelope; /* its key is behind the value */
+	size_t value_bytes;
+	char value[];
+};
+
 /* One exchange that waits for Kafka. */
 struct pending {
 	struct pending *prev, *next;
 	void *exchange; /* NULL: answered */
 	unsigned waiting;
+	struct held *held; /* or NULL */
 	struct ingest_answer success;
 	int64_t deadline; /* boot clock */
 	size_t bytes;
@@ -112,8 +121,11 @@ static void pending_answer(struct ingest *g, struct pending *p, const struct ing
 	g->o.answer(g->o.arg, exchange, a);
 }
 
+/* What is held is not sent any more: it comes again, or its call is looked up. */
 static void pending_fail(struct ingest *g, struct pending *p, const char *error)
 {
+	free(p->held);
+	p->held = NULL;
 	log_warn("webhook.not_stored", LOG_STR("provider", p->provider),
 		 LOG_STR("account", p->account), LOG_STR("event_id", or_null(p->event_id)),
 		 LOG_STR("provider_call_id", or_null(p->provider_call_id)),
@@ -133,18 +145,8 @@ static void pending_end(struct ingest *g, struct pending *p)
 	DL_DELETE(g->open, p);
 	g->records--;
 	g->bytes -= p->bytes;
+	free(p->held);
 	free(p);
-}
-
-void ingest_on_delivery(struct ingest *g, void *opaque, const char *error)
-{
-	struct pending *p = opaque;
-
-	assert(p->waiting > 0);
-	p->waiting--;
-	if (error && p->exchange)
-		pending_fail(g, p, error);
-	pending_end(g, p);
 }
 
 void ingest_expire(struct ingest *g)
@@ -169,41 +171,109 @@ static bool produce(struct ingest *g, struct pending *p, const struct kafka_mess
 	return true;
 }
 
+static bool produce_value(struct ingest *g, struct pending *p, const char *topic,
+			  const struct msg_envelope *e, const void *value, size_t value_bytes)
+{
+	struct kafka_header headers[MSG_HEADERS_MAX];
+	const struct kafka_message k = {
+		.topic = topic,
+		.key = e->key,
+		.key_bytes = strlen(e->key),
+		.value = value,
+		.value_bytes = value_bytes,
+		.headers = headers,
+		.headers_count = msg_envelope_headers(e, headers),
+	};
+
+	return produce(g, p, &k);
+}
+
+/* Its turn has come. */
+static void produce_held(struct ingest *g, struct pending *p)
+{
+	struct held *h = p->held;
+
+	p->held = NULL;
+	if (!produce_value(g, p, h->topic, &h->envelope, h->value, h->value_bytes) && p->exchange)
+		pending_fail(g, p, "Kafka's queue is full");
+	free(h);
+}
+
+void ingest_on_delivery(struct ingest *g, void *opaque, const char *error)
+{
+	struct pending *p = opaque;
+
+	assert(p->waiting > 0);
+	p->waiting--;
+	if (error && p->exchange)
+		pending_fail(g, p, error);
+	if (p->held && p->waiting == 0)
+		produce_held(g, p);
+	pending_end(g, p);
+}
+
 /* ---- Events ---- */
 
 enum published { PUBLISHED, NOT_TAKEN, NOT_ENCODED };
+
+static bool encode(struct ingest *g, const struct msg *m, const char *traceparent,
+		   struct msg_envelope *ret_envelope)
+{
+	buf_clear(&g->value);
+	if (msg_encode(g->o.codec, m, &g->value) != 0)
+		return false;
+	msg_envelope_init(ret_envelope, m, SOURCE, traceparent, g->o.clock);
+	return true;
+}
 
 static enum published publish(struct ingest *g, struct pending *p, const struct msg *m,
 			      const char *traceparent)
 {
 	struct msg_envelope e;
-	struct kafka_header headers[MSG_HEADERS_MAX];
 
-	buf_clear(&g->value);
-	if (msg_encode(g->o.codec, m, &g->value) != 0)
+	if (!encode(g, m, traceparent, &e))
 		return NOT_ENCODED;
-	msg_envelope_init(&e, m, SOURCE, traceparent, g->o.clock);
-	const struct kafka_message k = {
-		.topic = g->topics[m->type],
-		.key = e.key,
-		.key_bytes = strlen(e.key),
-		.value = g->value.data,
-		.value_bytes = g->value.len,
-		.headers = headers,
-		.headers_count = msg_envelope_headers(&e, headers),
-	};
-	return produce(g, p, &k) ? PUBLISHED : NOT_TAKEN;
+	return produce_value(g, p, g->topics[m->type], &e, g->value.data, g->value.len) ? PUBLISHED
+											: NOT_TAKEN;
 }
 
-/* The event and what the rules make of it: one to three messages. */
+/* To be sent when all that is sent meanwhile is in Kafka. */
+static enum published hold(struct ingest *g, struct pending *p, const struct msg *m,
+			   const char *traceparent)
+{
+	struct msg_envelope e;
+
+	if (!encode(g, m, traceparent, &e))
+		return NOT_ENCODED;
+	size_t key_bytes = strlen(e.key) + 1;
+	struct held *h = malloc(sizeof(*h) + g->value.len + key_bytes);
+	if (!h)
+		return NOT_TAKEN;
+	h->topic = g->topics[m->type];
+	h->envelope = e;
+	h->value_bytes = g->value.len;
+	memcpy(h->value, g->value.data, g->value.len);
+	h->envelope.key = memcpy(h->value + g->value.len, e.key, key_bytes);
+	p->held = h;
+	p->bytes += g->value.len;
+	g->bytes += g->value.len;
+	return PUBLISHED;
+}
+
+/*
+ * The event and what the rules make of it: one to three messages. What follows from an end goes
+ * first: a call that is over is not looked up again, and a decision that was lost then, or an
+ * asked-for silence, would never be made. Twice it does no harm.
+ */
 static enum published publish_all(struct ingest *g, struct pending *p,
 				  const struct webhook_event *e, const char *traceparent)
 {
 	struct rule_decision d;
 	struct msg m = {.type = MSG_CALL_EVENT, .event = e->event};
-	enum published done = publish(g, p, &m, traceparent);
 
 	rules_decide(&e->snapshot->rules, &e->event, &d);
+	enum published done = d.has_redial || d.has_stage ? hold(g, p, &m, traceparent)
+							  : publish(g, p, &m, traceparent);
 	if (done == PUBLISHED && d.has_redial) {
 		d.redial.list_id = e->list_id;
 		d.redial.first_name = e->first_name;

@@ -133,13 +133,13 @@ static void take_zones(struct snapshot *s, const PGresult *rows, struct buf *pro
 }
 
 struct snapshot *snapshot_of_rows(const struct config *cfg, const struct snapshot_rows *rows,
-				  const unsigned char *seal_key, struct buf *problems)
+				  const struct seal_keys *keys, struct buf *problems)
 {
 	struct snapshot *s = snapshot_new();
 
 	if (!s)
 		return NULL;
-	s->accounts = account_set_new(cfg, rows->accounts, seal_key, problems);
+	s->accounts = account_set_new(cfg, rows->accounts, keys, problems);
 	if (!s->accounts) {
 		snapshot_free(s);
 		return NULL;
@@ -341,7 +341,7 @@ static bool replace_file(const char *path, const struct buf *sealed)
 	return sync_folder_of(path);
 }
 
-int snapshot_save(const struct snapshot *s, const char *path, const unsigned char *seal_key,
+int snapshot_save(const struct snapshot *s, const char *path, const struct seal_keys *keys,
 		  struct buf *error)
 {
 	struct buf plain, sealed;
@@ -350,7 +350,7 @@ int snapshot_save(const struct snapshot *s, const char *path, const unsigned cha
 	buf_init(&plain, SNAPSHOT_BYTES_MAX);
 	buf_init(&sealed, SNAPSHOT_BYTES_MAX);
 	write_json(s, &plain);
-	if (plain.failed || seal(seal_key, SEAL_CONTEXT, plain.data, plain.len, &sealed) != 0 ||
+	if (plain.failed || seal(keys->key[0], SEAL_CONTEXT, plain.data, plain.len, &sealed) != 0 ||
 	    sealed.failed)
 		buf_adds(error, "it can't be sealed");
 	else if (!replace_file(path, &sealed))
@@ -383,11 +383,12 @@ static bool read_file(const char *path, struct buf *ret)
 }
 
 struct snapshot *snapshot_load(const struct config *cfg, const char *path,
-			       const unsigned char *seal_key, struct buf *error)
+			       const struct seal_keys *keys, struct buf *error)
 {
 	struct buf sealed, plain;
 	struct snapshot *s = snapshot_new();
 	bool good = false;
+	size_t which;
 
 	if (!s)
 		return NULL;
@@ -395,7 +396,7 @@ struct snapshot *snapshot_load(const struct config *cfg, const char *path,
 	buf_init(&plain, SNAPSHOT_BYTES_MAX);
 	if (!read_file(path, &sealed))
 		buf_addf(error, "%s: %s", path, strerror(errno));
-	else if (unseal(seal_key, SEAL_CONTEXT, sealed.data, sealed.len, &plain) != 0)
+	else if (unseal_any(keys, SEAL_CONTEXT, sealed.data, sealed.len, &plain, &which) != 0)
 		buf_addf(error, "%s: is not sealed with this SECRET_KEY", path);
 	else
 		good = read_json(s, &plain, error);

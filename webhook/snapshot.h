@@ -28,10 +28,10 @@ struct snapshot_rows {
 };
 
 /*
- * `seal_key` may be NULL. What is odd goes to `problems`, a line each. NULL only without memory.
+ * `keys` may be NULL. What is odd goes to `problems`, a line each. NULL only without memory.
  */
 struct snapshot *snapshot_of_rows(const struct config *cfg, const struct snapshot_rows *rows,
-				  const unsigned char *seal_key, struct buf *problems);
+				  const struct seal_keys *keys, struct buf *problems);
 /* Takes NULL. */
 void snapshot_free(struct snapshot *s);
 
@@ -43,10 +43,10 @@ bool snapshot_account_is_shut(const struct snapshot *s, const char *name);
 /* ---- On disk ---- */
 
 /* Replaces the file at once or not at all; only its owner may read it. 0, or -1 with the reason. */
-int snapshot_save(const struct snapshot *s, const char *path, const unsigned char *seal_key,
+int snapshot_save(const struct snapshot *s, const char *path, const struct seal_keys *keys,
 		  struct buf *error) __attribute__((warn_unused_result));
 /* The environment's accounts are today's, whatever the file says of them. NULL with the reason. */
 struct snapshot *snapshot_load(const struct config *cfg, const char *path,
-			       const unsigned char *seal_key, struct buf *error);
+			       const struct seal_keys *keys, struct buf *error);
 
 #endif

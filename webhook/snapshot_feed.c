@@ -28,8 +28,7 @@ struct snapshot_feed {
 	int64_t last_read_at; /* boot clock */
 	bool reading, again;
 	bool down_told, failure_told;
-	bool has_key;
-	unsigned char key[SEAL_KEY_BYTES];
+	struct seal_keys keys;
 	const char *path; /* of the file, or NULL */
 	struct snapshot *current;
 	unsigned char digest[SHA256_BYTES]; /* of the rows behind `current` */
@@ -41,10 +40,10 @@ static void save(struct snapshot_feed *f)
 {
 	struct buf error;
 
-	if (!f->path || !f->has_key)
+	if (!f->path || f->keys.n == 0)
 		return;
 	buf_init(&error, PROBLEMS_BYTES_MAX);
-	if (snapshot_save(f->current, f->path, f->key, &error) != 0)
+	if (snapshot_save(f->current, f->path, &f->keys, &error) != 0)
 		log_error("snapshot.not_saved", LOG_STR("error", error.data));
 	buf_release(&error);
 }
@@ -53,10 +52,10 @@ static void load(struct snapshot_feed *f)
 {
 	struct buf error;
 
-	if (!f->path || !f->has_key)
+	if (!f->path || f->keys.n == 0)
 		return;
 	buf_init(&error, PROBLEMS_BYTES_MAX);
-	f->current = snapshot_load(f->cfg, f->path, f->key, &error);
+	f->current = snapshot_load(f->cfg, f->path, &f->keys, &error);
 	if (f->current)
 		log_info("snapshot.loaded", LOG_STR("path", f->path),
 			 LOG_INT("accounts", account_count(f->current->accounts)),
@@ -106,7 +105,7 @@ static void take(struct snapshot_feed *f, const struct pg_batch_result *b)
 		return;
 	buf_init(&problems, PROBLEMS_BYTES_MAX);
 	const struct snapshot_rows rows = {b->res[0], b->res[1], b->res[2], b->res[3]};
-	struct snapshot *s = snapshot_of_rows(f->cfg, &rows, f->has_key ? f->key : NULL, &problems);
+	struct snapshot *s = snapshot_of_rows(f->cfg, &rows, &f->keys, &problems);
 	if (problems.len > 0)
 		log_warn("accounts.problems", LOG_STR("problems", problems.data));
 	buf_release(&problems);
@@ -208,7 +207,8 @@ struct snapshot_feed *snapshot_feed_new(struct ev_loop *loop, const struct confi
 	f->cfg = cfg;
 	f->clock = clock;
 	f->refresh_ms = config_int(cfg, CONFIG_KEY_SETTINGS_REFRESH_S) * 1000;
-	f->has_key = key && seal_key_parse(key, f->key) == 0;
+	if (key)
+		seal_keys_parse(key, &f->keys);
 	f->path = config_str(cfg, CONFIG_KEY_WEBHOOK_SNAPSHOT);
 	ev_init(&f->timer, on_timer);
 	f->timer.data = f;
@@ -238,7 +238,7 @@ void snapshot_feed_free(struct snapshot_feed *f)
 	pg_free(f->pg);
 	ev_timer_stop(f->loop, &f->timer);
 	snapshot_free(f->current);
-	explicit_bzero(f->key, sizeof(f->key));
+	explicit_bzero(&f->keys, sizeof(f->keys));
 	free(f);
 }
 

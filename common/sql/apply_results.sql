@@ -20,7 +20,7 @@ WITH given AS MATERIALIZED (
 		refusal = d.refusal, error = d.error, posted_at = coalesce(d.posted_at, c.posted_at), answered_at = d.answered_at
 	FROM given d WHERE c.job_id = d.job_id AND c.status IN ('dialing', 'unknown', 'undetermined')
 		AND NOT (d.result = 'unknown' AND c.status <> 'dialing')
-	RETURNING d.*, c.status, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt
+	RETURNING d.*, c.status, c.follow_up_id, c.lead_id, c.kind, c.account_id, c.provider, c.attempt, c.dial_by
 ), named AS (   -- an id that another call has stays with that one
 	INSERT INTO provider_calls (account_id, provider_call_id, job_id)
 	SELECT account_id, provider_call_id, job_id FROM verdict WHERE provider_call_id IS NOT NULL
@@ -28,7 +28,8 @@ WITH given AS MATERIALIZED (
 	ON CONFLICT DO NOTHING
 ), still_live AS (
 	UPDATE live v SET state = CASE d.result WHEN 'accepted' THEN 'calling' ELSE 'unknown' END,
-		next_check_at = now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second'
+		next_check_at = least(now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second',
+			CASE WHEN d.result = 'accepted' AND provider_calls_off(d.provider) THEN d.dial_by END)   -- it may still wait there then
 	FROM verdict d WHERE v.job_id = d.job_id AND d.result IN ('accepted', 'unknown')
 ), freed AS (
 	DELETE FROM live v USING verdict d WHERE v.job_id = d.job_id AND d.result IN ('refused', 'not_sent')
@@ -42,7 +43,10 @@ WITH given AS MATERIALIZED (
 		lease_until = NULL,
 		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good THEN NULL
 			WHEN d.retry_at IS NOT NULL THEN least(d.retry_at, now() + $11::integer * interval '1 second')
-			WHEN d.counts = 0 AND d.refusal IS DISTINCT FROM 'account' THEN now() + least(5, $10::integer) * (1 + random()) * interval '1 second'
+			-- No attempt, and so soon again; but not for hours as soon, where a provider is down: each time is a row of the ledger.
+			WHEN d.counts = 0 AND d.refusal IS DISTINCT FROM 'account' THEN now() + least(60, least(5, $10::integer) * 2 ^ (SELECT least(count(*), 9)
+				FROM calls o WHERE o.lead_id = d.lead_id AND o.follow_up_id = f.id AND (o.status = 'not_dialed' OR o.refusal = 'backpressure')))
+				* (1 + random()) * interval '1 second'
 			ELSE now() + least($11::integer, $10::integer * 2 ^ least(f.attempts, 20)) * (0.5 + random() / 2) * interval '1 second' END
 	FROM verdict d
 	WHERE f.id = d.follow_up_id AND f.job_id = d.job_id AND f.status IN ('dialing', 'undetermined') AND d.result <> 'unknown'

@@ -96,10 +96,13 @@ struct found_call {
 	char provider_call_id[PROVIDER_CALL_ID_BYTES];
 	char job_id[UUID_TEXT_BYTES]; /* "" where the provider doesn't echo it */
 	char phone[PHONE_BYTES];      /* "" if not told */
+	char from[PHONE_BYTES];	      /* whose number called; "" if not told, "?" if it is none */
 	int64_t created_at;	      /* ms; MSG_NO_TIME if not told */
+	bool inbound;		      /* somebody called us */
 	bool ended;
-	enum event_type type;		   /* of a call that is not over */
-	enum refusal refusal;		   /* it ended before dialing: this kind of refusal */
+	bool vague;	      /* it exists; how far it is, is said in no word we know */
+	enum event_type type; /* of a call that is not over */
+	enum refusal refusal; /* it ended before dialing: this kind of refusal */
 	char outcome[RULES_OUTCOME_BYTES]; /* when ended */
 	const char *ended_reason;
 	int64_t success; /* 1, 0 or MSG_NO_INT */
@@ -170,6 +173,10 @@ struct adapter {
 	 * row does not permit it. NULL: it can't be ended from outside. */
 	bool (*build_hang_up)(const struct account *a, const char *provider_call_id,
 			      const json_t *row, struct provider_request *r);
+	/* The same for a call that is not dialed yet, and has no effect on one that goes on. NULL:
+	 * what the provider takes it dials at once, or knows until when it may. */
+	bool (*build_call_off)(const struct account *a, const char *provider_call_id,
+			       const json_t *row, struct provider_request *r);
 };
 
 /* NULL for a provider that can't be dialed. */

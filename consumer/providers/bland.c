@@ -243,6 +243,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 	read_phone(json_path_text(row, "to"), f);
 	if (!created || time_parse(created, strlen(created), &f->created_at) != 0)
 		f->created_at = MSG_NO_TIME;
+	f->inbound = json_path_is_true(row, "inbound");
 	f->ended = bland_is_over(row);
 	if (f->ended)
 		read_end(row, f);

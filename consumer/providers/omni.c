@@ -162,6 +162,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 {
 	char number[32], log_id[64];
 	const char *id = json_path_scalar(row, "call_request_id.id", number, sizeof(number));
+	const char *direction = json_path_text(row, "call_direction");
 	int64_t seconds = 0;
 
 	if (!json_is_object(row))
@@ -176,6 +177,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 	if (!copy_text(id, f->provider_call_id, sizeof(f->provider_call_id)))
 		return false;
 	f->created_at = log_time(json_path_text(row, "time_of_call"));
+	f->inbound = direction && strcasecmp(direction, "inbound") == 0;
 	f->ended = true;
 	f->type = EVENT_REPORT;
 	if (json_path_int(row, "call_duration_in_seconds", &seconds) && seconds >= 0 &&

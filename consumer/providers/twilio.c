@@ -3,7 +3,8 @@
  * Twilio. A create is a form; there is no field of ours in a call, so the job id goes along in the
  * query of the URLs that it is told, and comes back with each callback. Its list shows a call from
  * its creation on, by number alone: times of the day are not filtered by, and rows that wait to be
- * dialed have no start. A call taken back (201) may still wait for the account's rate.
+ * dialed have no start. A call that it took (201) may still wait for the account's rate, for a day
+ * if need be, and it takes no latest time: what waits when its window closes is called off.
  */
 #include "consumer/providers/adapter.h"
 
@@ -236,7 +237,8 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 
 /* ---- Look-up ---- */
 
-/* By whatever number of ours it was made from: campaigns call from others than the account's. */
+/* By whatever number of ours it was made from: campaigns call from others than the account's, and
+ * the account's may be another by now. Whose number a row is of is looked at as it is read. */
 static bool build_list(const struct adapter *ad, const struct account *a,
 		       const struct list_query *q, struct provider_request *r)
 {
@@ -271,6 +273,17 @@ static bool build_hang_up(const struct account *a, const char *provider_call_id,
 	return true;
 }
 
+/* Had it begun to ring meanwhile this would end it too, but not a conversation. */
+static bool build_call_off(const struct account *a, const char *provider_call_id, const json_t *row,
+			   struct provider_request *r)
+{
+	(void)row;
+	if (!build_get(a, provider_call_id, r))
+		return false;
+	buf_adds(&r->body, "Status=canceled");
+	return true;
+}
+
 /* Numbers are texts; what a call costs is negative. */
 static bool read_number(const json_t *row, const char *name, double max, double *ret)
 {
@@ -289,7 +302,8 @@ static void read_end(const json_t *row, const char *status, struct found_call *f
 	double number;
 
 	twilio_outcome(f->rules, f->tenant, status, answered_by, f->outcome);
-	f->ended_reason = status;
+	/* As a callback tells it: of an answered call, who answered. */
+	f->ended_reason = answered_by && strcmp(status, "completed") == 0 ? answered_by : status;
 	f->ended_at = twilio_time(json_path_text(row, "end_time"));
 	if (read_number(row, "duration", SECONDS_MAX, &number) && number >= 0)
 		f->duration_ms = (int64_t)(number * 1000);
@@ -309,8 +323,12 @@ static bool read_row(const json_t *row, struct found_call *f)
 	 */
 	bool asked_for = !direction || strcmp(direction, "outbound-api") == 0;
 	found_call_phone(f, asked_for ? json_path_text(row, "to") : NULL);
+	const char *from = json_path_text(row, "from");
+	if (from && from[0] && phone_normalize(from, strlen(from), f->from) != PHONE_OK)
+		snprintf(f->from, sizeof(f->from), "?");
 	f->created_at = twilio_time(json_path_text(row, "date_created"));
-	if (!twilio_status(status, &f->type))
+	f->vague = !twilio_status(status, &f->type);
+	if (f->vague)
 		return true;
 	f->ended = f->type == EVENT_REPORT;
 	if (f->ended)
@@ -339,4 +357,5 @@ const struct adapter twilio_adapter = {
 	.read_row = read_row,
 	.build_get = build_get,
 	.build_hang_up = build_hang_up,
+	.build_call_off = build_call_off,
 };

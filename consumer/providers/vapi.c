@@ -299,7 +299,7 @@ static bool read_row(const json_t *row, struct found_call *f)
 		{"ringing", EVENT_RINGING},	   {"in-progress", EVENT_IN_PROGRESS},
 		{"forwarding", EVENT_IN_PROGRESS},
 	};
-	const char *status = json_path_text(row, "status");
+	const char *status = json_path_text(row, "status"), *kind = json_path_text(row, "type");
 
 	if (!copy_text(json_path_text(row, "id"), f->provider_call_id, sizeof(f->provider_call_id)))
 		return false;
@@ -311,11 +311,15 @@ static bool read_row(const json_t *row, struct found_call *f)
 	}
 	found_call_phone(f, json_path_text(row, "customer.number"));
 	f->created_at = path_time(row, "createdAt");
-	for (size_t i = 0; status && i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strcmp(status, types[i].status) == 0)
-			f->type = types[i].type;
-	}
+	f->inbound = kind && strcmp(kind, "inboundPhoneCall") == 0;
 	f->ended = status && strcmp(status, "ended") == 0;
+	f->vague = !f->ended;
+	for (size_t i = 0; status && i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(status, types[i].status) == 0) {
+			f->type = types[i].type;
+			f->vague = false;
+		}
+	}
 	if (f->ended)
 		read_end(row, f);
 	return true;

@@ -1,26 +1,29 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Folds the events of each call that has new ones, all that were ever stored of it, by rank and then time: the call is what its
 -- events together say, whatever order they came in. Calls that are not accepted yet wait. A call that had been proved absent or
--- refused and shows life is taken up again, its successor called off; such calls are the answer. A call whose end names no
--- outcome waits for the report that does: it stays live, and is looked up if none comes within a minute.
+-- refused and shows life is taken up again, its successor called off; such calls are the answer. What was refused inside an answer that
+-- names a call (Vapi's 201 that has ended already) ends once more by the webhook, for the same reason: that is no life. A call whose end
+-- names no outcome waits for the report that does: it stays live, and is looked up if none comes within a minute.
 -- $1 longest call + grace in s
 WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what follows is found by key
 	SELECT unnest(ARRAY(SELECT DISTINCT call_job_id FROM call_events
 		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
 ), call AS MATERIALIZED (
 	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at,
+		CASE WHEN c.status = 'rejected' AND coalesce(c.http_status, 200) BETWEEN 200 AND 299 THEN c.error END AS refused_because,
 		c.status IN ('rejected', 'not_dialed') OR c.resolution IS NOT DISTINCT FROM 'close' AND c.status = 'failed' AND c.event_rank = 0 AS given_up
 	FROM many JOIN calls c USING (job_id)
 	WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')
 	ORDER BY c.job_id FOR NO KEY UPDATE OF c
 ), fold AS MATERIALIZED (
-	SELECT k.*, f.*, k.given_up AS came_alive, f.ended_at IS NOT NULL AS over,
+	SELECT k.*, f.*, k.given_up AND f.shows_life AS came_alive, k.given_up AND NOT f.shows_life AS refused_again, f.ended_at IS NOT NULL AS over,
 		CASE WHEN f.ended_at IS NULL THEN (ARRAY['calling', 'ringing', 'in_progress'])[f.rank]
 			WHEN outcome_is_failure(f.outcome) THEN 'failed'
 			ELSE 'completed' END AS status
 	FROM call k CROSS JOIN LATERAL (
 		SELECT max(e.rank) AS rank, array_agg(e.id) FILTER (WHERE e.state = 'parked') AS new_ids,
 			array_agg(e.rank) FILTER (WHERE e.state = 'parked') AS new_ranks,
+			bool_or(k.refused_because IS NULL OR e.type <> 'queued' AND left(e.ended_reason, 255) IS DISTINCT FROM k.refused_because) AS shows_life,
 			min(e.occurred_at) FILTER (WHERE e.type IN ('ended', 'report')) AS ended_at,
 			(array_agg(e.provider_call_id ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.provider_call_id IS NOT NULL))[1] AS provider_call_id,
 			(array_agg(e.outcome ORDER BY e.rank DESC, e.occurred_at, e.event_id) FILTER (WHERE e.outcome IS NOT NULL))[1] AS outcome,
@@ -36,7 +39,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 		FROM call_events e WHERE e.call_job_id = k.job_id AND e.message = 'event') f
 ), verdict AS MATERIALIZED (
 	SELECT * FROM fold
-	WHERE CASE WHEN rank < event_rank THEN false WHEN over OR came_alive THEN true ELSE call_rank(status) > call_rank(was) END
+	WHERE CASE WHEN refused_again OR rank < event_rank THEN false WHEN over OR came_alive THEN true ELSE call_rank(status) > call_rank(was) END
 ), moved AS (
 	UPDATE calls c SET status = v.status, event_rank = v.rank,
 		provider_call_id = coalesce(c.provider_call_id, CASE WHEN NOT EXISTS (SELECT FROM provider_calls o
@@ -72,8 +75,8 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 		cost_micros = coalesce(excluded.cost_micros, call_reports.cost_micros),
 		success_evaluation = coalesce(excluded.success_evaluation, call_reports.success_evaluation), updated_at = now()
 ), marked AS (
-	UPDATE call_events e SET state = CASE WHEN n.rank >= n.event_rank THEN 'applied' ELSE 'history' END, applied_at = now()
-	FROM (SELECT unnest(new_ids) AS id, unnest(new_ranks) AS rank, event_rank FROM fold) n WHERE e.id = n.id
+	UPDATE call_events e SET state = CASE WHEN n.rank >= n.event_rank AND NOT n.refused_again THEN 'applied' ELSE 'history' END, applied_at = now()
+	FROM (SELECT unnest(new_ids) AS id, unnest(new_ranks) AS rank, event_rank, refused_again FROM fold) n WHERE e.id = n.id
 ), alive AS MATERIALIZED (
 	SELECT * FROM verdict WHERE came_alive
 ), taken_up AS (   -- the phone is in use again

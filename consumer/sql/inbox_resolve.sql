@@ -23,23 +23,23 @@ WITH waiting AS MATERIALIZED (
 		CROSS JOIN generate_subscripts(ids, 1) i
 ), message AS MATERIALIZED (
 	SELECT e.id, e.message, e.tenant_id, a.id AS account_id, e.account, e.job_id, e.provider_call_id, e.phone, e.call_job_id,
-		coalesce(e.occurred_at, e.received_at) AS at
+		coalesce(e.occurred_at, e.received_at) AS at, e.recorded_at
 	FROM many w JOIN call_events e USING (id)
 	LEFT JOIN accounts a ON a.name = e.account AND a.tenant_id = e.tenant_id
 ), by_id AS MATERIALIZED (
 	SELECT m.id, coalesce(m.call_job_id, c.job_id) AS call_job_id
 	FROM message m LEFT JOIN provider_calls c ON c.account_id = m.account_id AND c.provider_call_id = m.provider_call_id
 	WHERE m.call_job_id IS NOT NULL OR c.job_id IS NOT NULL
-), by_phone AS (   -- what was given up may be the call meant too, so it makes a second one ambiguous
+), by_phone AS (   -- what was given up may be the call meant too, so it makes a second one ambiguous; so does one claimed since: `at` is the provider's clock
 	SELECT m.id, min(c.job_id::text)::uuid AS call_job_id, m.provider_call_id
 	FROM message m JOIN calls c ON c.phone = m.phone AND c.account_id = m.account_id
-		AND c.claimed_at < m.at AND c.claimed_at > m.at - interval '1 day'
+		AND c.claimed_at < greatest(m.at, m.recorded_at) AND c.claimed_at > m.at - interval '1 day'
 		AND (c.status IN ('dialing', 'unknown', 'undetermined', 'not_dialed', 'calling', 'ringing', 'in_progress')
 			OR c.status = 'failed' AND c.resolution = 'close' AND c.event_rank = 0)
 		AND (c.provider_call_id IS NULL OR m.provider_call_id IS NULL)
 	WHERE m.job_id IS NULL AND NOT EXISTS (SELECT FROM by_id b WHERE b.id = m.id)
-	GROUP BY m.id, m.provider_call_id
-	HAVING count(*) = 1
+	GROUP BY m.id, m.provider_call_id, m.at
+	HAVING count(*) = 1 AND min(c.claimed_at) < m.at
 ), found AS MATERIALIZED (
 	SELECT id, call_job_id FROM by_id
 	UNION ALL

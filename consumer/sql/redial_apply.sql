@@ -10,12 +10,15 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'redial') w CROSS JOIN generate_subscripts(ids, 1) i
 ), ready AS MATERIALIZED (
 	SELECT r.*, NOT decides AND kind = 'outside' AND action IN ('complete', 'stop') AS corrects
-	FROM (SELECT d.*, d.decided_at IS NULL AND row_number() OVER (PARTITION BY d.job_id ORDER BY d.at, d.event_id) = 1 AS decides
-	FROM (SELECT e.id, e.event_id, e.body, e.outcome, e.callback_at, coalesce(e.occurred_at, e.received_at, e.recorded_at) AS at,
-			CASE WHEN e.body ->> 'action' = 'callback' AND e.callback_at IS NULL THEN 'schedule' ELSE e.body ->> 'action' END AS action,
-			c.job_id, c.kind, c.tenant_id, c.lead_id, c.phone, coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.decided_at
+	FROM (SELECT d.*, d.decided_at IS NULL AND d.status <> 'rejected' AND row_number() OVER (PARTITION BY d.job_id ORDER BY d.at, d.event_id) = 1 AS decides
+	FROM (SELECT e.id, e.event_id, e.body, e.outcome, f.*,
+			c.job_id, c.status, c.kind, c.tenant_id, c.lead_id, c.phone, coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.decided_at
 		FROM many JOIN call_events e USING (id) JOIN calls c ON c.job_id = e.call_job_id
-		WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')) d) r
+		CROSS JOIN LATERAL redial_decision(e) f
+		WHERE c.status NOT IN ('dialing', 'unknown', 'undetermined')
+		-- Of one that was refused, not before its end is seen: that may show life, or be the refusal once more (events_apply.sql).
+		AND (c.status <> 'rejected' OR EXISTS (SELECT FROM call_events o WHERE o.call_job_id = c.job_id AND o.message = 'event'
+			AND o.type IN ('ended', 'report') AND o.state = 'history'))) d) r
 ), decided AS (
 	UPDATE calls c SET decided_at = now() FROM ready r WHERE c.job_id = r.job_id AND r.decides
 ), marked AS (
@@ -41,9 +44,8 @@ WITH many AS MATERIALIZED (   -- of generate_subscripts the planner expects a th
 	CROSS JOIN LATERAL (SELECT coalesce(c.provider_call_id, c.job_id::text) AS call_id, c.job_id, c.kind = 'outside' AS is_outside FROM calls c
 		WHERE c.phone = k.phone AND c.lead_id = k.lead_id AND c.tenant_id = k.tenant_id AND c.decided_at IS NOT NULL
 			AND c.kind IN ('follow_up', 'redial', 'outside') OFFSET 0) c   -- few calls a phone, few messages a call: in this order
-	CROSS JOIN LATERAL (SELECT e.event_id, coalesce(e.occurred_at, e.received_at, e.recorded_at) AS at, e.body ->> 'action' AS action,
-			e.outcome, e.callback_at, e.body
-		FROM call_events e WHERE e.call_job_id = c.job_id AND e.message = 'redial' AND e.state = 'applied' OFFSET 0) f
+	CROSS JOIN LATERAL (SELECT e.event_id, d.*, e.outcome, e.body
+		FROM call_events e CROSS JOIN LATERAL redial_decision(e) d WHERE e.call_job_id = c.job_id AND e.message = 'redial' AND e.state = 'applied' OFFSET 0) f
 	WHERE f.at >= k.oldest_at
 ), placed AS (
 	SELECT a.*, NOT is_new AND coalesce(at >= created_at, false) AS counted,   -- in the record as it stands

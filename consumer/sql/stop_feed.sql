@@ -9,6 +9,8 @@ WITH many AS MATERIALIZED (
 ), stop AS (
 	SELECT 'all' AS what, '' AS tenant, '' AS key, updated_at AS at FROM settings WHERE key = 'stopped' AND value = 'true'
 	UNION ALL
+	SELECT 'all', '', '', NULL WHERE timeline_changed()
+	UNION ALL
 	SELECT 'tenant', id, '', stopped_at FROM tenants WHERE stopped_at IS NOT NULL
 	UNION ALL
 	SELECT 'account', '', name, NULL FROM accounts WHERE NOT active

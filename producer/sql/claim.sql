@@ -30,17 +30,17 @@ WITH served AS MATERIALIZED (
 ), one_per_phone AS (
 	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
 	ORDER BY tenant_id, phone, priority DESC, next_look_at
-), limited_account AS MATERIALIZED (
+), room AS MATERIALIZED (
 	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
-	WHERE a.max_concurrent > 0 AND a.id IN (SELECT account_id FROM one_per_phone)
+	WHERE a.id IN (SELECT account_id FROM one_per_phone)
 ), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited
 	SELECT r.*, row_number() OVER (ORDER BY priority DESC, in_lane, next_look_at) AS in_all,
 		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, in_lane, next_look_at) AS in_account
 	FROM (SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane FROM one_per_phone o) r
 ), picked AS MATERIALIZED (
 	SELECT r.*, uuid_v7((SELECT uuid_v7_prefix())) AS job_id
-	FROM ranked r JOIN budget b ON b.id = r.lane_id LEFT JOIN limited_account a ON a.id = r.account_id
-	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= coalesce(a.free, r.in_account)
+	FROM ranked r JOIN budget b ON b.id = r.lane_id JOIN room a ON a.id = r.account_id
+	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= a.free
 ), claimed AS (
 	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
 	SELECT lane_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id

@@ -402,7 +402,7 @@ CREATE TABLE redial_removed (                       -- by people: no file brings
 CREATE TABLE transitions (
 	id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	entity     text NOT NULL CHECK (entity IN ('lead', 'pending_call', 'campaign_call', 'campaign', 'redial',
-	               'call', 'dead_letter', 'scheduler', 'tenant')),
+	               'call', 'dead_letter', 'scheduler', 'tenant', 'audit')),
 	entity_id  text NOT NULL,
 	from_state text,
 	to_state   text NOT NULL,

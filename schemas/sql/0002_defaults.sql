@@ -18,6 +18,7 @@ INSERT INTO tenants (id, name) VALUES ('default', 'Default');
 INSERT INTO settings (key, value) VALUES
 	('stopped', 'false'),                       -- the kill switch over everything
 	('lead_window', '{"start": "08:00", "end": "21:00"}'),
+	('account_queued_max', '10000'),            -- jobs of an account in Kafka that nobody has taken
 	('unknown_zone', '"closed"'),               -- or "lane": the lane's zone, 10:00 to 17:00
 	('redial', '{"enabled": true, "running": true, "redial_interval_minutes": 30, "max_attempts": 4,
 	             "process_interval_minutes": 5, "retention_days": 30}');

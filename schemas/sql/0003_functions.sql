@@ -233,3 +233,34 @@ CREATE FUNCTION problems(errors jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $
 	SELECT carillon.problem(422, CASE jsonb_array_length(errors) WHEN 1 THEN errors -> 0 ->> 'field' || ': ' || (errors -> 0 ->> 'detail')
 		ELSE jsonb_array_length(errors) || ' values can''t be used' END) || jsonb_build_object('errors', errors)
 $$;
+
+-- A page of a list, of records that were read up to one more than `most`: of that one `next` tells, to be asked for as `after`. `read_to`:
+-- the page is short, as nothing was looked through behind it. Or what is wrong with the request.
+CREATE FUNCTION page_answer(list text, bad jsonb, most bigint, keys text[], records jsonb[], read_to text DEFAULT NULL)
+RETURNS TABLE (status integer, body jsonb) LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN bad IS NULL THEN 200 ELSE 422 END, CASE WHEN bad IS NOT NULL THEN carillon.problems(bad)
+		ELSE jsonb_build_object(list, to_jsonb(records[:most]))
+			|| CASE WHEN cardinality(keys) > most THEN jsonb_build_object('next', keys[most])
+				WHEN read_to IS NOT NULL THEN jsonb_build_object('next', read_to) ELSE '{}' END END
+$$;
+
+-- ---- What stops everything ----------------------------------------------------------------------------------------
+
+-- PostgreSQL's timeline, which a failover and a recovery change; NULL on a standby.
+CREATE FUNCTION timeline() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END;
+END $$;
+
+INSERT INTO settings (key, value) VALUES ('timeline', to_jsonb(timeline()));
+
+-- Another timeline than the one that was confirmed: what the former server committed last may be missing here, calls that were
+-- dialed among it. Nobody is dialed until an operator has looked and says so (scheduler_switch).
+CREATE FUNCTION timeline_changed() RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT value #>> '{}' FROM carillon.settings WHERE key = 'timeline') <> carillon.timeline(), false)
+$$;
+
+-- By the kill switch, or by a changed timeline.
+CREATE FUNCTION all_stopped() RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT value = 'true' FROM carillon.settings WHERE key = 'stopped'), false) OR carillon.timeline_changed()
+$$;

@@ -61,7 +61,7 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 	LEFT JOIN carillon.campaigns k ON k.lane_id = n.id
 	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
 	CROSS JOIN LATERAL (SELECT
-		t.stopped_at IS NOT NULL OR coalesce((SELECT value FROM carillon.settings WHERE key = 'stopped') = 'true', false) AS stopped,
+		t.stopped_at IS NOT NULL OR (SELECT carillon.all_stopped()) AS stopped,   -- once a statement, not a lane
 		NOT n.active OR n.name = 'redial' AND NOT carillon.redial_runs() AS lane,
 		n.days IS NOT NULL AND extract(isodow FROM carillon.window_day(l.now, n.window_start, n.window_end))::smallint <> ALL (n.days) AS "day",
 		EXISTS (SELECT FROM carillon.holidays h WHERE h.tenant_id = n.tenant_id
@@ -224,11 +224,14 @@ CREATE FUNCTION lane_slots(the_lane bigint, most integer) RETURNS TABLE (free bi
 			WHERE k.lane_id = the_lane AND q.status = 'queued')) END
 $$;
 
+-- Where an account has no limit, a job that is published long before anybody can take it would only grow old in Kafka.
 CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN most > 0 THEN greatest(0, most
-		- (SELECT count(*) FROM carillon.live v WHERE v.account_id = the_account AND v.state <> 'undetermined')
-		- (SELECT count(*) FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id JOIN carillon.lanes n ON n.id = k.lane_id
-			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = the_account)) END
+	SELECT greatest(0, least(m.queued, CASE WHEN most > 0 THEN most
+			- (SELECT count(*) FROM carillon.live v WHERE v.account_id = the_account AND v.state <> 'undetermined') END)
+		- (SELECT count(*) FROM (
+			SELECT FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id JOIN carillon.lanes n ON n.id = k.lane_id
+			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = the_account LIMIT m.queued) q))
+	FROM (SELECT (value #>> '{}')::bigint AS queued FROM carillon.settings WHERE key = 'account_queued_max') m
 $$;
 
 -- The rate's bucket: dials that may begin at once.
@@ -277,7 +280,8 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(2, 'number', g.number, jsonb_build_object('e164', g.phone)),
 		(3, 'stage', g.closed_stage, jsonb_build_object('stage', g.stage)),
 		(4, 'suppressed', g.suppressed, jsonb_build_object('suppressed', g.suppressed)),
-		(5, 'stopped', g.stopped, jsonb_build_object('tenant', g.tenant_id)),
+		(5, 'stopped', g.stopped, jsonb_build_object('tenant', g.tenant_id)
+			|| CASE WHEN carillon.timeline_changed() THEN jsonb_build_object('timeline', 'changed') ELSE '{}' END),
 		(6, 'lane', g.lane, jsonb_build_object('lane', n.name, 'active', n.active)
 			|| CASE n.name WHEN 'redial' THEN jsonb_build_object('queue_runs', carillon.redial_runs()) ELSE '{}' END),
 		(7, 'paused', g.paused, jsonb_build_object('paused', g.paused)),
@@ -295,7 +299,8 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(19, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d)),
 		-- A job that is queued has its slot and its token.
 		(20, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acs.free) = 0, false),
-			jsonb_build_object('lane_limit', n.max_concurrent, 'lane_free', ls.free, 'account_limit', a.max_concurrent, 'account_free', acs.free)),
+			jsonb_build_object('lane_limit', n.max_concurrent, 'lane_free', ls.free, 'account_limit', a.max_concurrent, 'account_free', acs.free,
+				'account_queued_max', (SELECT value FROM carillon.settings WHERE key = 'account_queued_max'))),
 		(21, 'rate', (f).status = 'pending' AND coalesce(t.tokens < 1, false), jsonb_build_object('per_second', n.rate_per_second))
 	) v (ord, gate, holds, facts)
 	ORDER BY v.ord

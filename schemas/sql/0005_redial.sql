@@ -59,6 +59,14 @@ LANGUAGE sql STABLE AS $$
 	SELECT next_at <= now() AND (status = 'pending' AND attempts < max_attempts OR status = 'rescheduled' AND attempts < 2 * max_attempts)
 $$;
 
+-- What a message says is to be done, and when that was decided. A callback is agreed upon for a time to come: assistants get years
+-- wrong, and one that was over would ring the person again at once. Without such a time it is a redial.
+CREATE FUNCTION redial_decision(e call_events) RETURNS TABLE (at timestamptz, action text, callback_at timestamptz) LANGUAGE sql IMMUTABLE AS $$
+	SELECT d.at, CASE WHEN (e).body ->> 'action' = 'callback' AND d.agreed_at IS NULL THEN 'schedule' ELSE (e).body ->> 'action' END, d.agreed_at
+	FROM (SELECT t.at, CASE WHEN (e).callback_at > t.at AND (e).callback_at < t.at + interval '90 days' THEN (e).callback_at END AS agreed_at
+		FROM (SELECT coalesce((e).occurred_at, (e).received_at, (e).recorded_at) AS at) t) d
+$$;
+
 CREATE FUNCTION redial_setting() RETURNS jsonb LANGUAGE sql STABLE AS $$
 	SELECT value FROM carillon.settings WHERE key = 'redial'
 $$;
@@ -71,7 +79,7 @@ CREATE FUNCTION redial_config() RETURNS jsonb LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION redial_record(r redial_queue, max_attempts integer) RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('lead_id', (r).lead_id, 'phone_number', (r).phone_number, 'list_id', (r).list_id, 'first_name', (r).first_name,
+	SELECT jsonb_build_object('tenant', (r).tenant_id, 'lead_id', (r).lead_id, 'phone_number', (r).phone_number, 'list_id', (r).list_id, 'first_name', (r).first_name,
 		'last_name', (r).last_name, 'state', (r).state, 'attempts', (r).attempts, 'status', (r).status, 'outcomes', to_jsonb((r).outcomes),
 		'last_outcome', (r).last_outcome, 'last_call_id', (r).last_call_id,
 		'last_call_timestamp', carillon.to_ms((r).last_call_timestamp), 'next_redial_timestamp', carillon.to_ms((r).next_redial_timestamp),

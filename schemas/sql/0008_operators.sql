@@ -136,8 +136,9 @@ END $$;
 
 -- What is stopped, and why: the note of the last decision, if that was the one that stands. Of campaigns, those stopped last.
 CREATE FUNCTION scheduler_state() RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('stopped', s.stopped, 'since', CASE WHEN s.stopped THEN carillon.iso_utc(s.updated_at) END,
-		'reason', CASE WHEN s.stopped THEN (SELECT CASE t.to_state WHEN 'stopped' THEN t.note END FROM carillon.transitions t
+	SELECT jsonb_build_object('stopped', s.stopped OR s.moved, 'since', CASE WHEN s.stopped THEN carillon.iso_utc(s.updated_at) END,
+		'reason', CASE WHEN s.moved THEN 'PostgreSQL is on another timeline: what it committed last may be lost. A start confirms that this was looked into.'
+			WHEN s.stopped THEN (SELECT CASE t.to_state WHEN 'stopped' THEN t.note END FROM carillon.transitions t
 			WHERE t.entity = 'scheduler' AND t.entity_id = 'all' ORDER BY t.id DESC LIMIT 1) END,
 		'tenants', (SELECT coalesce(jsonb_agg(jsonb_build_object('tenant', n.id, 'stopped', n.stopped_at IS NOT NULL,
 				'since', carillon.iso_utc(n.stopped_at), 'reason', n.stop_reason) ORDER BY n.id), '[]') FROM carillon.tenants n),
@@ -152,11 +153,11 @@ CREATE FUNCTION scheduler_state() RETURNS jsonb LANGUAGE sql STABLE AS $$
 				'since', carillon.iso_utc(n.stopped_at)) ORDER BY n.id), '[]')
 			FROM carillon.lanes n WHERE n.stopped_at IS NOT NULL AND NOT EXISTS (SELECT FROM carillon.campaigns k WHERE k.lane_id = n.id)))
 	FROM (SELECT coalesce((SELECT value = 'true' FROM carillon.settings WHERE key = 'stopped'), false) AS stopped,
-		(SELECT updated_at FROM carillon.settings WHERE key = 'stopped') AS updated_at) s
+		(SELECT updated_at FROM carillon.settings WHERE key = 'stopped') AS updated_at, carillon.timeline_changed() AS moved) s
 $$;
 
 -- Stops or starts everything, a tenant, or a campaign, whose own switch that is. Triggers tell all processes. What stands already
--- stays as it is, its time and reason too. A start has what the stop held looked at now.
+-- stays as it is, its time and reason too. A start has what the stop held looked at now; one of everything confirms the timeline.
 CREATE FUNCTION scheduler_switch(stops boolean, the_tenant text, the_campaign bigint, the_reason text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
 	changed boolean;
@@ -169,11 +170,15 @@ BEGIN
 	IF the_tenant IS NULL THEN
 		INSERT INTO carillon.settings AS s (key, value) VALUES ('stopped', to_jsonb(stops))
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now() WHERE s.value <> excluded.value;
+		changed := FOUND;
+		UPDATE carillon.settings SET value = to_jsonb(carillon.timeline()), updated_at = now()
+		WHERE key = 'timeline' AND NOT stops AND carillon.timeline_changed();
+		changed := changed OR FOUND;
 	ELSE
 		UPDATE carillon.tenants SET stopped_at = CASE WHEN stops THEN now() END, stop_reason = CASE WHEN stops THEN the_reason END
 		WHERE id = the_tenant AND (stopped_at IS NOT NULL) <> stops;
+		changed := FOUND;
 	END IF;
-	changed := FOUND;
 	IF changed THEN
 		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, note, actor)
 		SELECT CASE WHEN the_tenant IS NULL THEN 'scheduler' ELSE 'tenant' END, coalesce(the_tenant, 'all'),

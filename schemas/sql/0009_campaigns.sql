@@ -421,9 +421,6 @@ BEGIN
 		SELECT v.state, c.posted_at FROM carillon.live v CROSS JOIN LATERAL (SELECT x.posted_at, x.kind FROM carillon.calls x
 			WHERE x.job_id = v.job_id OFFSET 0) c
 		WHERE v.lane_id = the_campaign.lane_id AND c.kind = 'campaign'
-	), ended AS MATERIALIZED (
-		SELECT e.status, count(*) AS n FROM carillon.ended_calls e
-		WHERE e.lane_id = the_campaign.lane_id AND e.status IN ('completed', 'failed') GROUP BY e.status
 	), late AS MATERIALIZED (   -- ended lately: claimed not long before it was posted
 		SELECT c.posted_at FROM (VALUES ('completed'), ('failed')) s (status) CROSS JOIN LATERAL (SELECT e.job_id FROM carillon.ended_calls e
 			WHERE e.lane_id = the_campaign.lane_id AND e.status = s.status AND e.at > now() - interval '20 minutes' OFFSET 0) e
@@ -436,8 +433,8 @@ BEGIN
 			(SELECT count(*) FROM talk WHERE state IN ('dialing', 'unknown', 'calling', 'ringing')) AS calling,
 			(SELECT count(*) FROM talk WHERE state = 'in_progress') AS in_progress,
 			(SELECT count(*) FROM talk WHERE state = 'undetermined') AS undetermined,
-			(SELECT coalesce(sum(n), 0) FROM ended WHERE status = 'completed') AS completed,
-			(SELECT coalesce(sum(n), 0) FROM ended WHERE status = 'failed')
+			carillon.ended_total(the_campaign.lane_id, 'completed') AS completed,
+			carillon.ended_total(the_campaign.lane_id, 'failed')
 				+ (SELECT coalesce(sum(n), 0) FROM off WHERE step = 'failed') AS failed,
 			(SELECT coalesce(sum(n), 0) FROM off WHERE step = 'cancelled') AS cancelled,
 			(SELECT count(*) FROM (SELECT posted_at FROM talk WHERE state <> 'undetermined' UNION ALL SELECT posted_at FROM late) p

@@ -5,9 +5,10 @@
 -- (pending_calls_enter), whoever changes it. The calls themselves are follow-ups of kind classify and task in the lane `workflow`, so
 -- that all gates hold for them; a pending call is classifying or calling while its follow-up is dialed or the call is under way.
 
--- What the environment says (setup_workflow.sql).
+-- What the environment says (setup_workflow.sql); and live_minutes, the consumers' MAX_CALL_S and its grace, within which a call that
+-- goes on alarms nobody.
 INSERT INTO settings (key, value) VALUES ('workflow', '{"retry_minutes": 30, "wait_seconds": 30, "min_confidence": 0.6, "unclear": "fail",
-	"ttl_days": 30, "stuck_minutes": 10, "classify_account": null}');
+	"ttl_days": 30, "stuck_minutes": 10, "live_minutes": 20, "classify_account": null}');
 
 CREATE FUNCTION workflow_setting(name text) RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT value ->> name FROM carillon.settings WHERE key = 'workflow'
@@ -32,6 +33,8 @@ CREATE TABLE call_classifications (
 	updated_at                timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX call_classifications_active ON call_classifications (phone_e164, tenant_id) WHERE is_active;
+CREATE INDEX call_classifications_phone ON call_classifications (phone_e164, tenant_id);   -- those that count no more too, for lists
+CREATE INDEX call_classifications_until ON call_classifications (least(classification_expires_at, CASE WHEN NOT is_active THEN updated_at END));
 
 -- The newest one counts: it takes the place of the one before.
 CREATE FUNCTION call_classifications_fill() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -117,6 +120,7 @@ CREATE TABLE pending_calls (
 	workflow_metadata        jsonb NOT NULL DEFAULT '{}',
 	failed_at                timestamptz,
 	failure_reason           text,
+	callback_at              timestamptz,           -- of a retry that the person asked for
 	follow_up_id             bigint REFERENCES follow_ups ON DELETE SET NULL,   -- by which it is, or is to be, dialed
 	version                  integer NOT NULL DEFAULT 1,
 	ordinal                  bigint GENERATED ALWAYS AS IDENTITY UNIQUE,   -- by which lists go on
@@ -127,8 +131,13 @@ CREATE INDEX idx_pending_calls_scheduler ON pending_calls (next_action_at, workf
 	WHERE workflow_state NOT IN ('completed', 'failed');
 CREATE INDEX pending_calls_follow_up ON pending_calls (follow_up_id) WHERE follow_up_id IS NOT NULL;
 CREATE INDEX pending_calls_number ON pending_calls (phone_e164, tenant_id) WHERE workflow_state IN ('needs_classification', 'classifying');
-CREATE INDEX pending_calls_state ON pending_calls (workflow_state, state_since);
+CREATE INDEX pending_calls_phone ON pending_calls (phone_e164, tenant_id);
+-- Where workflow_sweep looks for what waits for nothing.
+CREATE INDEX pending_calls_waiting ON pending_calls (id) WHERE next_action_at IS NULL
+	AND workflow_state IN ('new', 'checking_classification', 'needs_classification', 'classification_pending', 'ready_to_call', 'retry_pending');
+CREATE INDEX pending_calls_state ON pending_calls (workflow_state, state_since) INCLUDE (next_action_at, retry_count);
 CREATE INDEX pending_calls_lead ON pending_calls (lead_id);
+CREATE INDEX pending_calls_classification ON pending_calls (classification_id) WHERE classification_id IS NOT NULL;
 
 -- For which pending call a follow-up speaks. A classification call serves all of its number, and is made with the data of one.
 CREATE TABLE workflow_calls (
@@ -163,6 +172,13 @@ BEGIN
 	END IF;
 	NEW.version := OLD.version + 1;
 	NEW.updated_at := now();
+	IF NEW.phone_e164 IS DISTINCT FROM OLD.phone_e164 THEN   -- what is known of the number before says nothing of this one
+		NEW.lead_id := NULL;
+		NEW.classification_id := NULL;
+		IF NEW.workflow_state IN ('needs_classification', 'ready_to_call') THEN
+			NEW.follow_up_id := NULL;   -- it would ring that one
+		END IF;
+	END IF;
 	IF NEW.workflow_state = OLD.workflow_state THEN
 		IF NEW.follow_up_id IS NULL AND OLD.follow_up_id IS NOT NULL AND NEW.workflow_state IN ('needs_classification', 'ready_to_call') THEN
 			NEW.next_action_at := now();   -- its follow-up is gone
@@ -189,6 +205,7 @@ BEGIN
 		NEW.last_error := NEW.state_reason;
 	END IF;
 	timed := NEW.next_action_at IS DISTINCT FROM OLD.next_action_at;
+	NEW.callback_at := NULL;
 	CASE NEW.workflow_state
 	WHEN 'checking_classification' THEN
 		NEW.classification_lookup_at := now();
@@ -197,7 +214,9 @@ BEGIN
 	WHEN 'classification_pending' THEN
 		NEW.ivr_classified_at := now();
 	WHEN 'classifying', 'calling' THEN
-		NEW.last_attempt_at := now();
+		IF OLD.workflow_state <> 'classifying' THEN   -- else it is the same call still
+			NEW.last_attempt_at := now();
+		END IF;
 	WHEN 'failed' THEN
 		NEW.failed_at := now();
 		NEW.failure_reason := CASE WHEN NEW.failure_reason IS NOT DISTINCT FROM OLD.failure_reason THEN NEW.state_reason ELSE NEW.failure_reason END;
@@ -252,7 +271,7 @@ BEGIN
 	END IF;
 	RETURN NULL;
 END $$;
-CREATE TRIGGER pending_calls_left AFTER UPDATE OF workflow_state, follow_up_id ON pending_calls FOR EACH ROW
+CREATE TRIGGER pending_calls_left AFTER UPDATE OF workflow_state, follow_up_id, phone ON pending_calls FOR EACH ROW
 	WHEN (OLD.follow_up_id IS NOT NULL AND NEW.follow_up_id IS DISTINCT FROM OLD.follow_up_id) EXECUTE FUNCTION pending_calls_leave();
 CREATE TRIGGER pending_calls_removed AFTER DELETE ON pending_calls FOR EACH ROW
 	WHEN (OLD.follow_up_id IS NOT NULL) EXECUTE FUNCTION pending_calls_leave();
@@ -283,25 +302,52 @@ $$;
 CREATE FUNCTION workflow_follow_up_moved() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
 	members uuid[] := carillon.workflow_members(NEW.id, '{needs_classification,classifying,ready_to_call,calling,failed}');
+	heir uuid;
 BEGIN
-	IF members = '{}' THEN
-		RETURN NULL;
+	IF members <> '{}' THEN
+		PERFORM set_config('carillon.actor', 'dispatch', true);
+		IF NEW.status = 'dialing' OR NEW.status = 'cancelled' AND NEW.reason = 'call_found' THEN
+			PERFORM carillon.workflow_move(members, 'dialed');
+		ELSIF NEW.status = 'pending' AND OLD.status = 'undetermined' THEN   -- an operator: nothing was dialed
+			PERFORM carillon.workflow_move(members, 'replayed', 'an operator: nothing was dialed');
+		ELSIF NEW.status = 'pending' AND OLD.status = 'dialing' THEN
+			PERFORM carillon.workflow_move(members, CASE WHEN NEW.attempts > OLD.attempts THEN 'attempt_failed' ELSE 'not_dialed' END,
+				coalesce(NEW.last_error, 'not dialed'));
+		ELSIF NEW.status IN ('skipped', 'failed', 'undetermined') OR NEW.status = 'cancelled' AND NEW.reason = 'operator' THEN
+			PERFORM carillon.workflow_move(members, 'given_up', CASE NEW.reason WHEN 'operator' THEN 'cancelled' ELSE coalesce(NEW.reason, NEW.status) END);
+		END IF;
 	END IF;
-	PERFORM set_config('carillon.actor', 'dispatch', true);
-	IF NEW.status = 'dialing' OR NEW.status = 'cancelled' AND NEW.reason = 'call_found' THEN
-		PERFORM carillon.workflow_move(members, 'dialed');
-	ELSIF NEW.status = 'pending' AND OLD.status = 'undetermined' THEN   -- an operator: nothing was dialed
-		PERFORM carillon.workflow_move(members, 'replayed', 'an operator: nothing was dialed');
-	ELSIF NEW.status = 'pending' AND OLD.status = 'dialing' THEN
-		PERFORM carillon.workflow_move(members, CASE WHEN NEW.attempts > OLD.attempts THEN 'attempt_failed' ELSE 'not_dialed' END,
-			coalesce(NEW.last_error, 'not dialed'));
-	ELSIF NEW.status IN ('skipped', 'failed', 'undetermined') OR NEW.status = 'cancelled' AND NEW.reason = 'operator' THEN
-		PERFORM carillon.workflow_move(members, 'given_up', CASE NEW.reason WHEN 'operator' THEN 'cancelled' ELSE coalesce(NEW.reason, NEW.status) END);
+	-- Not dialed after all, and those that it was for may have left it meanwhile, called off or begun anew.
+	IF NEW.status = 'pending' AND OLD.status IN ('dialing', 'undetermined') THEN
+		heir := (SELECT p.id FROM carillon.pending_calls p WHERE p.follow_up_id = NEW.id AND p.workflow_state IN ('needs_classification', 'ready_to_call')
+			ORDER BY p.created_at, p.id LIMIT 1);
+		UPDATE carillon.follow_ups f SET status = 'cancelled', reason = 'workflow', gate = NULL, next_look_at = NULL, lease_until = NULL
+		WHERE heir IS NULL AND f.id = NEW.id AND f.status = 'pending';
+		UPDATE carillon.workflow_calls w SET pending_call_id = heir WHERE heir IS NOT NULL AND w.follow_up_id = NEW.id
+		AND NOT EXISTS (SELECT FROM carillon.pending_calls p WHERE p.id = w.pending_call_id AND p.follow_up_id = NEW.id);
 	END IF;
 	RETURN NULL;
 END $$;
 CREATE TRIGGER workflow_follow_up_moved AFTER UPDATE OF status ON follow_ups FOR EACH ROW
 	WHEN (NEW.source = 'workflow' AND OLD.status <> NEW.status) EXECUTE FUNCTION workflow_follow_up_moved();
+
+-- A lead has another number now: calls of the one before that wait in the queue would ring it.
+CREATE FUNCTION workflow_lead_renumbered() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	waiting bigint[] := ARRAY(SELECT f.id FROM carillon.follow_ups f WHERE f.lead_id = NEW.id AND f.source = 'workflow' AND f.status IN ('pending', 'queued')
+		ORDER BY f.id FOR NO KEY UPDATE);
+BEGIN
+	UPDATE carillon.pending_calls p SET follow_up_id = NULL
+	WHERE p.id = ANY (ARRAY(SELECT o.id FROM carillon.pending_calls o WHERE o.follow_up_id = ANY (waiting)
+		AND o.workflow_state IN ('needs_classification', 'ready_to_call') AND o.phone_e164 IS DISTINCT FROM NEW.phone_e164
+		ORDER BY o.id FOR NO KEY UPDATE));
+	IF FOUND THEN
+		PERFORM pg_notify('carillon_due', '');
+	END IF;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER workflow_lead_renumbered AFTER UPDATE ON leads FOR EACH ROW
+	WHEN (OLD.phone_e164 IS DISTINCT FROM NEW.phone_e164) EXECUTE FUNCTION workflow_lead_renumbered();
 
 -- Did the conversation do what it was for? The provider's own evaluation wins. Of a classification call that became the conversation
 -- it is enough that it came to its end.
@@ -327,7 +373,7 @@ BEGIN
 		ELSE
 			PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (members)
 				AND (p.workflow_state = 'calling' OR silent)), 'attempt_failed', reason);
-			UPDATE carillon.pending_calls p SET next_action_at = callback
+			UPDATE carillon.pending_calls p SET next_action_at = callback, callback_at = callback
 			WHERE p.id = ANY (members) AND p.workflow_state = 'retry_pending' AND callback > now();
 		END IF;
 		UPDATE carillon.pending_calls p SET next_action_at = now() + carillon.workflow_setting('wait_seconds')::double precision * interval '1 second'
@@ -387,12 +433,17 @@ BEGIN
 END $$;
 
 -- Those that wait for their number's classification call need none any more, whoever knows who answers. One that a scheduler has in
--- hand is left to it: it looks for itself.
+-- hand is left to it, for it looks for itself; and one whose call a dispatcher has in hand is dialed.
 CREATE FUNCTION call_classifications_known() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	waiting bigint[] := ARRAY(SELECT f.id FROM carillon.follow_ups f WHERE f.id IN (SELECT o.follow_up_id FROM carillon.pending_calls o
+		WHERE o.phone_e164 = NEW.phone_e164 AND o.tenant_id = NEW.tenant_id AND o.workflow_state = 'needs_classification')
+		ORDER BY f.id FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
 	UPDATE carillon.pending_calls p SET follow_up_id = NULL, next_action_at = now()
 	WHERE p.id = ANY (ARRAY(SELECT o.id FROM carillon.pending_calls o WHERE o.phone_e164 = NEW.phone_e164 AND o.tenant_id = NEW.tenant_id
-		AND o.workflow_state = 'needs_classification' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED));
+		AND o.workflow_state = 'needs_classification' AND (o.follow_up_id IS NULL OR o.follow_up_id = ANY (waiting))
+		ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED));
 	IF FOUND THEN
 		PERFORM pg_notify('carillon_due', '');
 	END IF;

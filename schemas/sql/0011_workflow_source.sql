@@ -10,9 +10,12 @@ CREATE FUNCTION workflow_due(states text[], most bigint) RETURNS uuid[] LANGUAGE
 		ORDER BY p.next_action_at LIMIT most FOR NO KEY UPDATE SKIP LOCKED) d
 $$;
 
--- Who has the number: a lead that is there already, else a new one whom the lead source leaves alone.
+-- Who has the number: a lead that is there already, else a new one whom the lead source leaves alone. It is the lead's number that is
+-- dialed: one that has another by now is not whom to call.
 CREATE FUNCTION workflow_leads(ids uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
+	UPDATE carillon.pending_calls p SET lead_id = NULL FROM carillon.leads l
+	WHERE p.id = ANY (ids) AND l.id = p.lead_id AND (l.phone_e164, l.tenant_id) IS DISTINCT FROM (p.phone_e164, p.tenant_id);
 	INSERT INTO carillon.leads (tenant_id, phone, first_name, auto_follow_up)
 	SELECT DISTINCT ON (p.tenant_id, p.phone_e164) p.tenant_id, p.phone_e164, p.clinic_name, false
 	FROM carillon.pending_calls p
@@ -21,7 +24,7 @@ BEGIN
 	ORDER BY p.tenant_id, p.phone_e164, p.created_at;
 	UPDATE carillon.pending_calls p SET lead_id = (SELECT l.id FROM carillon.leads l WHERE l.phone_e164 = p.phone_e164 AND l.tenant_id = p.tenant_id
 		ORDER BY l.id LIMIT 1)
-	WHERE p.id = ANY (ids) AND p.lead_id IS NULL;
+	WHERE p.id = ANY (ids) AND p.lead_id IS NULL AND p.phone_e164 IS NOT NULL;
 END $$;
 
 -- checking_classification: is there one, and is it still good?
@@ -37,6 +40,18 @@ BEGIN
 	WHERE d.id = ANY (ids) AND p.id = d.id AND p.workflow_state = 'checking_classification';
 END $$;
 
+-- The number of a next call: above those that there are, of which some may be gone with their lead.
+CREATE FUNCTION workflow_next(the_source_id text) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT (coalesce(max(f.occurrence::integer), -1) + 1)::text FROM carillon.follow_ups f WHERE f.source = 'workflow' AND f.source_id = the_source_id
+$$;
+
+-- Who makes a tenant's classification calls: CLASSIFY_ACCOUNT those of its own tenant, another's first Twilio account.
+CREATE FUNCTION workflow_classify_account(the_tenant text) RETURNS bigint LANGUAGE sql STABLE AS $$
+	SELECT a.id FROM carillon.accounts a CROSS JOIN LATERAL (SELECT a.name IS NOT DISTINCT FROM carillon.workflow_setting('classify_account') AS named) n
+	WHERE a.tenant_id = the_tenant AND (n.named OR the_tenant <> 'default' AND a.provider = 'twilio' AND a.active)
+	ORDER BY n.named DESC, a.id LIMIT 1
+$$;
+
 -- needs_classification: one call for a number, whoever asks first. A number's classification calls are numbered: of two schedulers that
 -- would make the same one, the second waits for the first and makes none; its pending calls join at the next look.
 CREATE FUNCTION workflow_classify(ids uuid[]) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
@@ -44,7 +59,7 @@ DECLARE
 	made bigint;
 BEGIN
 	UPDATE carillon.pending_calls p SET next_action_at = now() + interval '1 minute', last_error = 'there is no account for classification calls'
-	WHERE p.id = ANY (ids) AND NOT EXISTS (SELECT FROM carillon.accounts a WHERE a.name = carillon.workflow_setting('classify_account') AND a.tenant_id = p.tenant_id);
+	WHERE p.id = ANY (ids) AND carillon.workflow_classify_account(p.tenant_id) IS NULL;
 	-- Those that wait already, or are being classified: to be joined while nobody moves them.
 	PERFORM FROM carillon.follow_ups f WHERE f.id IN (SELECT o.follow_up_id FROM carillon.pending_calls p JOIN carillon.pending_calls o
 		ON o.phone_e164 = p.phone_e164 AND o.tenant_id = p.tenant_id AND o.workflow_state IN ('needs_classification', 'classifying')
@@ -59,14 +74,14 @@ BEGIN
 	WITH wanted AS MATERIALIZED (
 		SELECT DISTINCT ON (p.tenant_id, p.phone_e164) p.id, p.tenant_id, p.phone_e164, p.lead_id, n.id AS lane_id, a.id AS account_id
 		FROM carillon.pending_calls p JOIN carillon.lanes n ON n.tenant_id = p.tenant_id AND n.name = 'workflow'
-		JOIN carillon.accounts a ON a.name = carillon.workflow_setting('classify_account') AND a.tenant_id = p.tenant_id
-		WHERE p.id = ANY (ids) AND NOT EXISTS (SELECT FROM carillon.pending_calls o WHERE o.phone_e164 = p.phone_e164 AND o.tenant_id = p.tenant_id
+		CROSS JOIN LATERAL (SELECT carillon.workflow_classify_account(p.tenant_id) AS id) a
+		WHERE p.id = ANY (ids) AND a.id IS NOT NULL AND NOT EXISTS (SELECT FROM carillon.pending_calls o WHERE o.phone_e164 = p.phone_e164 AND o.tenant_id = p.tenant_id
 			AND o.workflow_state IN ('needs_classification', 'classifying') AND o.follow_up_id IS NOT NULL)
 		ORDER BY p.tenant_id, p.phone_e164, p.created_at, p.id
 	), queued AS (
 		INSERT INTO carillon.follow_ups (tenant_id, lead_id, kind, lane_id, account_id, source, source_id, occurrence, due_at, next_look_at)
-		SELECT w.tenant_id, w.lead_id, 'classify', w.lane_id, w.account_id, 'workflow', w.tenant_id || ' ' || w.phone_e164, (SELECT count(*)
-			FROM carillon.follow_ups f WHERE f.source = 'workflow' AND f.source_id = w.tenant_id || ' ' || w.phone_e164)::text, now(), now()
+		SELECT w.tenant_id, w.lead_id, 'classify', w.lane_id, w.account_id, 'workflow', w.tenant_id || ' ' || w.phone_e164,
+			carillon.workflow_next(w.tenant_id || ' ' || w.phone_e164), now(), now()
 		FROM wanted w ORDER BY w.tenant_id, w.phone_e164
 		ON CONFLICT (source, source_id, occurrence) DO NOTHING
 		RETURNING id, source_id
@@ -95,8 +110,7 @@ DECLARE
 BEGIN
 	WITH queued AS (
 		INSERT INTO carillon.follow_ups (tenant_id, lead_id, kind, lane_id, source, source_id, occurrence, due_at, next_look_at)
-		SELECT p.tenant_id, p.lead_id, 'task', n.id, 'workflow', p.id::text, (SELECT count(*) FROM carillon.workflow_calls w
-			WHERE w.pending_call_id = p.id)::text, now(), now()
+		SELECT p.tenant_id, p.lead_id, 'task', n.id, 'workflow', p.id::text, carillon.workflow_next(p.id::text), now(), now()
 		FROM carillon.pending_calls p JOIN carillon.lanes n ON n.tenant_id = p.tenant_id AND n.name = 'workflow'
 		WHERE p.id = ANY (ids) AND p.follow_up_id IS NULL
 		ON CONFLICT (source, source_id, occurrence) DO NOTHING
@@ -109,20 +123,43 @@ BEGIN
 	RETURN made;
 END $$;
 
+-- The classification call of these is over, and no classifier has spoken of it. Somebody may have said meanwhile who answers the number:
+-- of another call, unless that word is of this one, so that each has its task call. Else Twilio's word that a person answered counts as
+-- a classifier's would; whatever else it takes for the answer says nothing.
+CREATE FUNCTION workflow_unheard(members uuid[], c calls) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	k carillon.call_classifications;
+	speaks_for uuid := coalesce((SELECT w.pending_call_id FROM carillon.workflow_calls w WHERE w.follow_up_id = (c).follow_up_id), members[1]);
+BEGIN
+	IF NOT speaks_for = ANY (members) THEN
+		speaks_for := NULL;   -- was called off: the conversation was nobody's
+	END IF;
+	SELECT * INTO k FROM carillon.call_classifications n WHERE n.phone_e164 = (c).phone AND n.tenant_id = (c).tenant_id AND n.is_active
+	AND n.classification_expires_at > now();
+	IF k.classification_type = 'human' AND k.job_id = (c).job_id OR k.id IS NULL AND (c).provider = 'twilio' AND (c).ended_reason = 'human' THEN
+		PERFORM carillon.workflow_human(members, speaks_for, c, k.id);
+	ELSIF k.id IS NOT NULL THEN
+		PERFORM carillon.workflow_move(members, CASE k.classification_type WHEN 'human' THEN 'other_human' ELSE 'ivr' END, k.classification_type, k.id);
+	ELSE
+		PERFORM carillon.workflow_move(members, CASE carillon.workflow_setting('unclear') WHEN 'retry' THEN 'attempt_failed' ELSE 'unclear' END,
+			'no classification');
+	END IF;
+	RETURN cardinality(members);
+END $$;
+
 -- classifying: the call is over, and the classifier has said nothing since.
 CREATE FUNCTION workflow_unclear(most bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-	the_follow_up bigint;
+	c carillon.calls;
 	moved bigint := 0;
 BEGIN
-	FOR the_follow_up IN
-		SELECT f.id FROM carillon.follow_ups f JOIN carillon.calls c ON c.job_id = f.job_id
+	FOR c IN
+		SELECT k.* FROM carillon.follow_ups f JOIN carillon.calls k ON k.job_id = f.job_id
 		WHERE f.id = ANY (ARRAY(SELECT DISTINCT p.follow_up_id FROM carillon.pending_calls p
 			WHERE p.next_action_at <= now() AND p.workflow_state = 'classifying' AND p.follow_up_id IS NOT NULL LIMIT most))
-		AND c.outcome IS NOT NULL FOR NO KEY UPDATE OF f SKIP LOCKED
+		AND k.outcome IS NOT NULL FOR NO KEY UPDATE OF f SKIP LOCKED
 	LOOP
-		moved := moved + carillon.workflow_move(carillon.workflow_members(the_follow_up, '{classifying}'),
-			CASE carillon.workflow_setting('unclear') WHEN 'retry' THEN 'attempt_failed' ELSE 'unclear' END, 'no classification');
+		moved := moved + carillon.workflow_unheard(carillon.workflow_members(c.follow_up_id, '{classifying}'), c);
 	END LOOP;
 	RETURN moved;
 END $$;
@@ -133,15 +170,17 @@ CREATE FUNCTION workflow_step(most bigint) RETURNS TABLE (seeded bigint, looked 
 DECLARE
 	due uuid[];
 BEGIN
-	PERFORM carillon.workflow_unclear(most);
+	looked := carillon.workflow_unclear(most);
 	ids := carillon.workflow_due('{classification_pending}', most);
-	looked := cardinality(ids);
+	looked := greatest(looked, cardinality(ids));
 	PERFORM carillon.workflow_move(ids, 'waited');
 
 	due := carillon.workflow_due('{retry_pending}', most);
 	looked := greatest(looked, cardinality(due));
 	ids := ids || due;
-	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.retry_count >= p.max_retries),
+	-- A promised callback is made after the last retry too, as in the redial queue.
+	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due)
+		AND p.retry_count >= CASE WHEN p.callback_at IS NULL THEN p.max_retries ELSE greatest(2 * p.max_retries, 1) END),
 		'given_up', 'Max retries exceeded');
 	UPDATE carillon.pending_calls p SET retry_count = p.retry_count + 1 WHERE p.id = ANY (due) AND p.workflow_state = 'retry_pending';
 	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p JOIN carillon.call_classifications c ON c.id = p.classification_id
@@ -163,6 +202,10 @@ BEGIN
 	due := carillon.workflow_due('{needs_classification,ready_to_call}', most);
 	looked := greatest(looked, cardinality(due));
 	ids := ids || due;
+	-- Its number may have changed since it was checked, and a lead without one would stop the step for all.
+	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.follow_up_id IS NULL
+		AND NOT coalesce(carillon.number_is_dialable(p.phone_e164), false)), 'given_up', 'number');
+	due := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state IN ('needs_classification', 'ready_to_call'));
 	PERFORM carillon.workflow_leads(due);
 	seeded := carillon.workflow_classify(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state = 'needs_classification'))
 		+ carillon.workflow_call(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state = 'ready_to_call'));
@@ -214,14 +257,28 @@ DECLARE
 BEGIN
 	asked := 0; moved := 0;
 	PERFORM FROM carillon.follow_ups f WHERE f.id = (p).follow_up_id FOR NO KEY UPDATE;
-	members := CASE WHEN (p).follow_up_id IS NULL THEN ARRAY[(p).id] ELSE carillon.workflow_members((p).follow_up_id, '{classifying,calling}') END;
-	SELECT k.* INTO c FROM carillon.follow_ups f JOIN carillon.calls k ON k.job_id = f.job_id WHERE f.id = (p).follow_up_id;
+	IF (p).follow_up_id IS NULL THEN   -- gone with its lead: the ledger still has what it dialed
+		members := ARRAY(SELECT o.id FROM carillon.pending_calls o WHERE o.id = (p).id AND o.follow_up_id IS NULL AND o.version = (p).version FOR NO KEY UPDATE);
+		SELECT k.* INTO c FROM carillon.calls k WHERE k.phone = (p).phone_e164 AND k.tenant_id = (p).tenant_id
+		AND k.kind = ANY (CASE (p).workflow_state WHEN 'classifying' THEN '{classify}'::text[] ELSE '{task,classify}' END)
+		AND (k.claimed_at >= (p).last_attempt_at - interval '1 second'
+			OR (p).workflow_state = 'classifying' AND EXISTS (SELECT FROM carillon.live v WHERE v.job_id = k.job_id))   -- one that it joined
+		AND NOT EXISTS (SELECT FROM carillon.workflow_calls w WHERE w.follow_up_id = k.follow_up_id AND w.pending_call_id <> (p).id)   -- another's
+		ORDER BY k.claimed_at LIMIT 1;
+	ELSE
+		members := carillon.workflow_members((p).follow_up_id, '{classifying,calling}');
+		SELECT k.* INTO c FROM carillon.follow_ups f JOIN carillon.calls k ON k.job_id = f.job_id WHERE f.id = (p).follow_up_id;
+	END IF;
 	IF c.status = 'undetermined' THEN
 		moved := carillon.workflow_move(members, 'given_up', 'undetermined');
 	ELSIF EXISTS (SELECT FROM carillon.live v WHERE v.job_id = c.job_id) THEN
 		UPDATE carillon.live v SET next_check_at = least(v.next_check_at, now()) WHERE v.job_id = c.job_id AND v.state <> 'undetermined';
 		UPDATE carillon.pending_calls m SET next_action_at = now() + interval '1 minute' WHERE m.id = ANY (members);
 		asked := 1;
+	ELSIF c.outcome IS NOT NULL AND (p).follow_up_id IS NULL THEN   -- nobody has told it of the end
+		PERFORM carillon.workflow_call_over(c, members);
+		PERFORM carillon.workflow_unheard(ARRAY(SELECT m.id FROM carillon.pending_calls m WHERE m.id = ANY (members) AND m.workflow_state = 'classifying'), c);
+		moved := cardinality(members);
 	ELSIF c.outcome IS NOT NULL AND (p).workflow_state = 'classifying' THEN   -- workflow_unclear's
 		UPDATE carillon.pending_calls m SET next_action_at = now() WHERE m.id = ANY (members);
 	ELSE
@@ -230,10 +287,23 @@ BEGIN
 	END IF;
 END $$;
 
+-- So many of those that wait for an event, from this id on and around.
+CREATE FUNCTION workflow_waiting(start uuid, most bigint) RETURNS uuid[] LANGUAGE sql STABLE AS $$
+	SELECT ARRAY((SELECT q.id FROM carillon.pending_calls q WHERE q.id >= start AND q.next_action_at IS NULL
+			AND q.workflow_state IN ('new', 'checking_classification', 'needs_classification', 'classification_pending', 'ready_to_call', 'retry_pending')
+			ORDER BY q.id LIMIT most)
+		UNION ALL
+		(SELECT q.id FROM carillon.pending_calls q WHERE q.id < start AND q.next_action_at IS NULL
+			AND q.workflow_state IN ('new', 'checking_classification', 'needs_classification', 'classification_pending', 'ready_to_call', 'retry_pending')
+			ORDER BY q.id LIMIT most)
+		LIMIT most)
+$$;
+
 CREATE FUNCTION workflow_sweep(most bigint) RETURNS TABLE (asked bigint, moved bigint) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	p carillon.pending_calls;
 	done record;
+	waiting uuid[] := carillon.workflow_waiting(gen_random_uuid(), most);
 BEGIN
 	asked := 0; moved := 0;
 	PERFORM set_config('carillon.actor', 'sweeper', true);
@@ -246,12 +316,12 @@ BEGIN
 		asked := asked + done.asked;
 		moved := moved + done.moved;
 	END LOOP;
-	-- What waits for a follow-up that is none of the queue's, or for nothing at all.
+	-- What waits for a follow-up that is none of the queue's, or for nothing at all. Of many, some at each turn, from anywhere on.
 	UPDATE carillon.pending_calls w SET next_action_at = now(), follow_up_id = NULL
 	WHERE w.id = ANY (ARRAY(SELECT q.id FROM carillon.pending_calls q LEFT JOIN carillon.follow_ups f ON f.id = q.follow_up_id
-		WHERE q.workflow_state IN ('new', 'checking_classification', 'needs_classification', 'classification_pending', 'ready_to_call', 'retry_pending')
-		AND q.next_action_at IS NULL AND (f.id IS NULL OR f.status NOT IN ('pending', 'queued', 'dialing'))
-		ORDER BY q.id LIMIT most FOR NO KEY UPDATE OF q SKIP LOCKED));
+		WHERE q.id = ANY (waiting) AND q.next_action_at IS NULL
+		AND (f.id IS NULL OR f.status NOT IN ('pending', 'queued', 'dialing'))
+		ORDER BY q.id FOR NO KEY UPDATE OF q SKIP LOCKED));
 	DELETE FROM carillon.workflow_runs r WHERE r.started_at < now() - interval '7 days';
 	RETURN NEXT;
 END $$;
@@ -268,7 +338,8 @@ SELECT p.*, floor(extract(epoch FROM now() - p.state_since) / 60)::bigint AS min
 FROM pending_calls p
 WHERE p.workflow_state IN ('classifying', 'calling')
 	AND p.state_since < now() - (SELECT (value ->> 'stuck_minutes')::integer FROM settings WHERE key = 'workflow') * interval '1 minute'
-OR p.workflow_state NOT IN ('completed', 'failed', 'classification_failed', 'classifying', 'calling') AND p.next_action_at < now() - interval '1 hour';
+OR p.workflow_state NOT IN ('completed', 'failed', 'classification_failed', 'classifying', 'calling') AND p.next_action_at < now() - interval '1 hour'
+OR p.workflow_state = 'needs_classification' AND p.follow_up_id IS NULL AND p.state_since < now() - interval '1 hour';   -- nobody makes its call
 
 CREATE VIEW call_sessions WITH (security_invoker = true) AS
 SELECT c.job_id AS id, w.pending_call_id, c.tenant_id, c.kind, c.phone, c.provider, c.provider_call_id, c.provider_call_id AS call_sid, c.status,

@@ -125,7 +125,7 @@ LANGUAGE sql VOLATILE AS $$
 		CROSS JOIN LATERAL (SELECT min(f.row) AS row FROM (SELECT o.row FROM carillon.upload_rows o
 			WHERE o.upload_id = (u).id AND o.e164 = b.e164 OFFSET 0) f) f
 		CROSS JOIN LATERAL (SELECT min(l.id) AS id FROM (SELECT o.id FROM carillon.leads o
-			WHERE o.phone_e164 = b.e164 AND o.tenant_id = (u).tenant_id OFFSET 0) l) l
+			WHERE o.phone_e164 = b.e164 AND o.tenant_id || '' = (u).tenant_id OFFSET 0) l) l
 		WHERE f.row = b.row
 	), known AS MATERIALIZED (
 		SELECT p.lead_id, p.e164, c.id, c.scheduled, c.schedule_at

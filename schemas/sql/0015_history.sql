@@ -15,23 +15,76 @@ CREATE TABLE ended_calls (
 	status  text NOT NULL,                          -- as the ledger's; `refused`: rejected, and not to be tried again
 	at      timestamptz NOT NULL,                   -- calls.claimed_at
 	job_id  uuid NOT NULL,
-	PRIMARY KEY (lane_id, status, at, job_id)
+	lead_id bigint NOT NULL,
+	PRIMARY KEY (lane_id, status, at, job_id) INCLUDE (lead_id)
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.02);   -- read by its key alone
 
 CREATE FUNCTION ended_word(status text, refusal text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN status = 'rejected' AND refusal IN ('number', 'configuration') THEN 'refused' ELSE status END
 $$;
 
+-- How many of them are older than `before`: who asks how far a campaign is would count the same millions each time. What is younger
+-- than two days is never in it, so that a call's end has nothing to do here; an end that comes later is added.
+CREATE TABLE ended_totals (
+	lane_id bigint NOT NULL REFERENCES lanes ON DELETE CASCADE,
+	status  text NOT NULL,
+	before  timestamptz NOT NULL DEFAULT '-infinity',
+	n       bigint NOT NULL DEFAULT 0,
+	PRIMARY KEY (lane_id, status)
+);
+
+-- The row is locked before it is read: whoever moves `before` over this end waits until it is there to be counted.
+CREATE FUNCTION ended_late(the_lane bigint, word text, ended_at timestamptz, change integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO carillon.ended_totals (lane_id, status) VALUES (the_lane, word) ON CONFLICT DO NOTHING;
+	PERFORM FROM carillon.ended_totals WHERE lane_id = the_lane AND status = word FOR NO KEY UPDATE;
+	UPDATE carillon.ended_totals SET n = n + change WHERE lane_id = the_lane AND status = word AND before > ended_at;
+END $$;
+
+-- Counts what has become three days old, of so many lanes and statuses where that was a day ago; how many those were.
+CREATE FUNCTION ended_count(the_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	t record;
+	counted bigint := 0;
+BEGIN
+	FOR t IN SELECT n.id, s.status FROM carillon.lanes n CROSS JOIN (VALUES ('completed'), ('failed')) s (status)
+		LEFT JOIN carillon.ended_totals o ON o.lane_id = n.id AND o.status = s.status
+		WHERE coalesce(o.before, '-infinity') < now() - interval '4 days' ORDER BY n.id, s.status LIMIT the_limit
+	LOOP
+		INSERT INTO carillon.ended_totals (lane_id, status) VALUES (t.id, t.status) ON CONFLICT DO NOTHING;
+		PERFORM FROM carillon.ended_totals WHERE lane_id = t.id AND status = t.status FOR NO KEY UPDATE;
+		UPDATE carillon.ended_totals o SET before = now() - interval '3 days', n = n + (SELECT count(*) FROM carillon.ended_calls e
+			WHERE e.lane_id = o.lane_id AND e.status = o.status AND e.at >= o.before AND e.at < now() - interval '3 days')
+		WHERE o.lane_id = t.id AND o.status = t.status AND o.before < now() - interval '4 days';
+		counted := counted + 1;
+	END LOOP;
+	RETURN counted;
+END $$;
+
+CREATE FUNCTION ended_total(the_lane bigint, word text) RETURNS bigint LANGUAGE sql STABLE AS $$
+	SELECT coalesce(o.n, 0) + (SELECT count(*) FROM carillon.ended_calls e
+		WHERE e.lane_id = the_lane AND e.status = word AND e.at >= coalesce(o.before, '-infinity'))
+	FROM (SELECT) one LEFT JOIN carillon.ended_totals o ON o.lane_id = the_lane AND o.status = word
+$$;
+
 -- One that is taken up again goes on, and is noted when it ends again.
 CREATE FUNCTION calls_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	is_late CONSTANT boolean := NEW.claimed_at < now() - interval '2 days';
 BEGIN
 	IF TG_OP = 'UPDATE' AND OLD.status IN ('completed', 'failed', 'rejected', 'not_dialed') THEN
 		DELETE FROM carillon.ended_calls WHERE lane_id = OLD.lane_id AND status = carillon.ended_word(OLD.status, OLD.refusal)
 			AND at = OLD.claimed_at AND job_id = OLD.job_id;
+		IF is_late AND FOUND THEN
+			PERFORM carillon.ended_late(OLD.lane_id, carillon.ended_word(OLD.status, OLD.refusal), OLD.claimed_at, -1);
+		END IF;
 	END IF;
 	IF NEW.status IN ('completed', 'failed', 'rejected', 'not_dialed') THEN
-		INSERT INTO carillon.ended_calls (lane_id, status, at, job_id)
-		VALUES (NEW.lane_id, carillon.ended_word(NEW.status, NEW.refusal), NEW.claimed_at, NEW.job_id) ON CONFLICT DO NOTHING;
+		INSERT INTO carillon.ended_calls (lane_id, status, at, job_id, lead_id)
+		VALUES (NEW.lane_id, carillon.ended_word(NEW.status, NEW.refusal), NEW.claimed_at, NEW.job_id, NEW.lead_id) ON CONFLICT DO NOTHING;
+		IF is_late AND FOUND THEN
+			PERFORM carillon.ended_late(NEW.lane_id, carillon.ended_word(NEW.status, NEW.refusal), NEW.claimed_at, 1);
+		END IF;
 	END IF;
 	RETURN NULL;
 END $$;
@@ -41,7 +94,7 @@ CREATE TRIGGER calls_ended AFTER UPDATE OF status ON calls FOR EACH ROW
 CREATE TRIGGER calls_ended_before AFTER INSERT ON calls FOR EACH ROW
 	WHEN (NEW.status IN ('completed', 'failed', 'rejected', 'not_dialed')) EXECUTE FUNCTION calls_ended();
 
-CREATE INDEX follow_ups_scheduled ON follow_ups (lane_id, created_at, id) WHERE next_look_at IS NOT NULL;
+CREATE INDEX follow_ups_scheduled ON follow_ups (lane_id, created_at, id) INCLUDE (source) WHERE next_look_at IS NOT NULL;
 CREATE INDEX follow_ups_called_off ON follow_ups (lane_id, created_at, id) WHERE reason IS NOT NULL;   -- a dispatch leaves it null
 
 -- Names and numbers by any part of them. The pending list is read by every search, so it is short.
@@ -67,8 +120,8 @@ CREATE FUNCTION history_words(word text) RETURNS history_words LANGUAGE sql IMMU
 				'{pending,queued,cancelled,skipped}')::carillon.history_words END END
 $$;
 
--- Where an entry of the list stands: a call, or a follow-up.
-CREATE TYPE history_key AS (at timestamptz, job_id uuid, follow_up_id bigint);
+-- Where an entry of the list stands: a call, or a follow-up; and whose it is.
+CREATE TYPE history_key AS (at timestamptz, job_id uuid, follow_up_id bigint, lead_id bigint);
 
 -- The places in which a page begins and ends: entries strictly behind (at, job_id) and (at, follow_up_id), at or after from_at.
 CREATE TYPE history_range AS (from_at timestamptz, before timestamptz, before_job uuid, before_follow_up bigint);
@@ -77,16 +130,19 @@ CREATE TYPE history_range AS (from_at timestamptz, before timestamptz, before_jo
 CREATE FUNCTION history_next(k history_key) RETURNS text LANGUAGE sql STABLE AS $$
 	SELECT (extract(epoch FROM (k).at) * 1000000)::bigint || coalesce('c' || replace((k).job_id::text, '-', ''), 's' || (k).follow_up_id)
 $$;
+CREATE FUNCTION history_behind(r history_range, k history_key) RETURNS history_range LANGUAGE sql IMMUTABLE AS $$
+	SELECT ROW((r).from_at, (k).at, coalesce((k).job_id, '00000000-0000-0000-0000-000000000000'),
+		coalesce((k).follow_up_id, 9223372036854775807))::carillon.history_range
+$$;
 CREATE FUNCTION history_range(from_at timestamptz, to_at timestamptz, after text) RETURNS history_range LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN (WITH place AS (
-		SELECT 'epoch'::timestamptz + p[1]::bigint * interval '1 microsecond' AS at, p[2]::uuid AS job_id, p[3]::bigint AS follow_up_id
+		SELECT ROW('epoch'::timestamptz + p[1]::bigint * interval '1 microsecond', p[2]::uuid, p[3]::bigint, NULL)::carillon.history_key AS key
 		FROM regexp_match(after, '^([0-9]{1,16})(?:c([0-9a-f]{32})|s([0-9]{1,18}))$') p
 	)
-	SELECT CASE WHEN p.at < t.at
-		THEN ROW(t.from_at, p.at, coalesce(p.job_id, '00000000-0000-0000-0000-000000000000'), coalesce(p.follow_up_id, 9223372036854775807))::carillon.history_range
-		ELSE ROW(t.from_at, t.at, '00000000-0000-0000-0000-000000000000', 0)::carillon.history_range END
-	FROM (SELECT coalesce(from_at, '-infinity') AS from_at, coalesce(to_at, 'infinity') AS at) t LEFT JOIN place p ON true);
+	SELECT CASE WHEN (p.key).at < (t.whole).before THEN carillon.history_behind(t.whole, p.key) ELSE t.whole END
+	FROM (SELECT ROW(coalesce(from_at, '-infinity'), coalesce(to_at, 'infinity'), '00000000-0000-0000-0000-000000000000', 0)::carillon.history_range AS whole) t
+	LEFT JOIN place p ON true);
 END $$;
 
 -- The first entries of a range: in these lanes, of these words, of these leads (null: of all). Each lane is asked for a few, then
@@ -98,14 +154,14 @@ DECLARE
 BEGIN
 	IF of_leads IS NOT NULL THEN
 		RETURN QUERY
-		SELECT k.at, k.job_id, k.follow_up_id FROM (
-			SELECT c.claimed_at AS at, c.job_id, NULL::bigint AS follow_up_id FROM unnest(of_leads) l (id) CROSS JOIN LATERAL (
+		SELECT k.at, k.job_id, k.follow_up_id, k.lead_id FROM (
+			SELECT c.claimed_at AS at, c.job_id, NULL::bigint AS follow_up_id, l.id AS lead_id FROM unnest(of_leads) l (id) CROSS JOIN LATERAL (
 				SELECT x.claimed_at, x.job_id FROM carillon.calls x
 				WHERE x.lead_id = l.id AND x.lane_id = ANY (lanes)
 				AND (x.status = ANY (w.live) OR carillon.ended_word(x.status, x.refusal) = ANY (w.ended))
 				AND (x.claimed_at, x.job_id) < (r.before, r.before_job) AND x.claimed_at >= r.from_at OFFSET 0) c
 			UNION ALL
-			SELECT f.created_at, NULL, f.id FROM unnest(of_leads) l (id) CROSS JOIN LATERAL (
+			SELECT f.created_at, NULL, f.id, l.id FROM unnest(of_leads) l (id) CROSS JOIN LATERAL (
 				SELECT x.created_at, x.id FROM carillon.follow_ups x
 				WHERE x.lead_id = l.id AND x.lane_id = ANY (lanes) AND x.status = ANY (w.queue)
 				AND (x.created_at, x.id) < (r.before, r.before_follow_up) AND x.created_at >= r.from_at OFFSET 0) f) k
@@ -135,35 +191,35 @@ BEGIN
 		SELECT CASE WHEN count(*) = most THEN min(at) ELSE r.from_at END AS at
 		FROM (SELECT at FROM ended_head UNION ALL SELECT at FROM pending_head UNION ALL SELECT at FROM off_head ORDER BY at DESC LIMIT most) h
 	)
-	SELECT k.at, k.job_id, k.follow_up_id FROM (
-		SELECT e.at, e.job_id, NULL::bigint AS follow_up_id
+	SELECT k.at, k.job_id, k.follow_up_id, k.lead_id FROM (
+		SELECT e.at, e.job_id, NULL::bigint AS follow_up_id, e.lead_id
 		FROM (SELECT DISTINCT h.lane_id, h.status FROM ended_head h WHERE h.at >= (SELECT at FROM down_to)) h CROSS JOIN LATERAL (
-			SELECT x.at, x.job_id FROM carillon.ended_calls x
+			SELECT x.at, x.job_id, x.lead_id FROM carillon.ended_calls x
 			WHERE x.lane_id = h.lane_id AND x.status = h.status AND (x.at, x.job_id) < (r.before, r.before_job) AND x.at >= (SELECT at FROM down_to)
 			ORDER BY x.at DESC, x.job_id DESC LIMIT most) e
 		UNION ALL
-		SELECT c.claimed_at, c.job_id, NULL FROM carillon.live v CROSS JOIN LATERAL (
-			SELECT x.claimed_at, x.job_id FROM carillon.calls x
+		SELECT c.claimed_at, c.job_id, NULL, c.lead_id FROM carillon.live v CROSS JOIN LATERAL (
+			SELECT x.claimed_at, x.job_id, x.lead_id FROM carillon.calls x
 			WHERE x.job_id = v.job_id AND x.status = ANY (w.live) AND (x.claimed_at, x.job_id) < (r.before, r.before_job)
 			AND x.claimed_at >= r.from_at OFFSET 0) c
 		WHERE cardinality(w.live) > 0 AND v.lane_id = ANY (lanes)
 		UNION ALL
-		SELECT f.created_at, NULL, f.id
+		SELECT f.created_at, NULL, f.id, f.lead_id
 		FROM (SELECT DISTINCT h.lane_id FROM pending_head h WHERE h.at >= (SELECT at FROM down_to)) h CROSS JOIN LATERAL (
-			SELECT x.created_at, x.id FROM carillon.follow_ups x
+			SELECT x.created_at, x.id, x.lead_id FROM carillon.follow_ups x
 			WHERE x.lane_id = h.lane_id AND x.next_look_at IS NOT NULL AND (x.created_at, x.id) < (r.before, r.before_follow_up)
 			AND x.created_at >= (SELECT at FROM down_to)
 			ORDER BY x.created_at DESC, x.id DESC LIMIT most) f
 		UNION ALL
-		SELECT f.created_at, NULL, f.id
+		SELECT f.created_at, NULL, f.id, f.lead_id
 		FROM (SELECT DISTINCT h.lane_id FROM off_head h WHERE h.at >= (SELECT at FROM down_to)) h CROSS JOIN LATERAL (
-			SELECT x.created_at, x.id FROM carillon.follow_ups x
+			SELECT x.created_at, x.id, x.lead_id FROM carillon.follow_ups x
 			WHERE x.lane_id = h.lane_id AND x.reason IS NOT NULL AND x.status = ANY (w.queue)
 			AND (x.created_at, x.id) < (r.before, r.before_follow_up) AND x.created_at >= (SELECT at FROM down_to)
 			ORDER BY x.created_at DESC, x.id DESC LIMIT most) f
 		UNION ALL
-		SELECT f.created_at, NULL, f.id FROM carillon.claims k CROSS JOIN LATERAL (
-			SELECT x.created_at, x.id FROM carillon.follow_ups x
+		SELECT f.created_at, NULL, f.id, f.lead_id FROM carillon.claims k CROSS JOIN LATERAL (
+			SELECT x.created_at, x.id, x.lead_id FROM carillon.follow_ups x
 			WHERE x.claim_id = k.id AND x.status = 'queued' AND (x.created_at, x.id) < (r.before, r.before_follow_up)
 			AND x.created_at >= r.from_at OFFSET 0) f
 		WHERE 'queued' = ANY (w.queue) AND k.lane_id = ANY (lanes)) k
@@ -189,15 +245,54 @@ BEGIN
 		LIMIT most);
 END $$;
 
+-- Up to `most` ids of the leads that fit, in their order, behind `after`. Those that come next are looked through; where few of them
+-- fit, those that bear the name are looked for, if they are not too many themselves. Of a million of which hardly one fits, only so many
+-- are looked through at once: `read_to` is then how far that came, and the page may be short.
+CREATE FUNCTION leads_page(the_stage text, q text, the_list text, the_state text, is_paused text, after bigint, most integer,
+	walk_max integer DEFAULT 200000, OUT ids bigint[], OUT read_to bigint) LANGUAGE plpgsql STABLE SET jit = off AS $$
+DECLARE
+	many CONSTANT integer := 5000;
+	walked integer := 0;
+	leads_max CONSTANT integer := 3000;
+	s carillon.history_search := carillon.history_search(q);
+	depth integer := most;
+	found bigint[];
+	seen record;
+BEGIN
+	s.digits := NULL;
+	ids := '{}';
+	LOOP
+		SELECT coalesce(array_agg(l.id ORDER BY l.id) FILTER (WHERE l.fits), '{}') AS fitting, max(l.id) AS last, count(*) AS n INTO seen
+		FROM (SELECT x.id, carillon.lead_fits(x, the_stage, q, the_list, the_state, is_paused) AS fits FROM carillon.leads x
+			WHERE x.id > after ORDER BY x.id LIMIT depth) l;
+		ids := ids || seen.fitting;
+		EXIT WHEN cardinality(ids) >= most OR seen.n < depth;
+		after := seen.last;
+		walked := walked + depth;
+		IF walked >= walk_max THEN
+			read_to := after;
+			EXIT;
+		END IF;
+		IF depth >= many AND found IS NULL AND s.is_indexed THEN
+			found := carillon.leads_like(s, ARRAY(SELECT id FROM carillon.tenants), leads_max + 1);
+			IF cardinality(found) <= leads_max THEN
+				ids := ids || ARRAY(SELECT l.id FROM carillon.leads l WHERE l.id = ANY (found) AND l.id > after
+					AND carillon.lead_fits(l, the_stage, q, the_list, the_state, is_paused) ORDER BY l.id);
+				EXIT;
+			END IF;
+		END IF;
+		depth := greatest(depth, many);
+	END LOOP;
+	ids := ids[1:most];
+END $$;
+
 -- Those of the keys whose leads fit, in their order.
 CREATE FUNCTION history_fitting(keys history_key[], s history_search) RETURNS history_key[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN (SELECT ARRAY(SELECT ROW(k.at, k.job_id, k.follow_up_id)::carillon.history_key
-		FROM unnest(keys) WITH ORDINALITY k (at, job_id, follow_up_id, n)
-		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.lead_id FROM carillon.calls c WHERE c.job_id = k.job_id),
-			(SELECT f.lead_id FROM carillon.follow_ups f WHERE f.id = k.follow_up_id)) AS id OFFSET 0) l
+	RETURN (SELECT ARRAY(SELECT ROW(k.at, k.job_id, k.follow_up_id, k.lead_id)::carillon.history_key
+		FROM unnest(keys) WITH ORDINALITY k (at, job_id, follow_up_id, lead_id, n)
 		WHERE (SELECT coalesce(o.first_name, '') || ' ' || coalesce(o.last_name, '') ILIKE s.name OR o.phone_e164 LIKE s.digits
-			FROM carillon.leads o WHERE o.id = l.id)
+			FROM carillon.leads o WHERE o.id = k.lead_id)
 		ORDER BY k.n));
 END $$;
 
@@ -212,8 +307,10 @@ DECLARE
 	w carillon.history_words := carillon.history_words(word);
 	s carillon.history_search := carillon.history_search(q);
 	depth integer := 300;
+	walked_so_far integer := 0;
 	promised bigint;
 	walked carillon.history_key[];
+	behind carillon.history_range := r;
 	found bigint[];
 BEGIN
 	IF q IS NULL OR of_leads IS NOT NULL THEN
@@ -223,11 +320,13 @@ BEGIN
 		END IF;
 		RETURN;
 	END IF;
+	keys := '{}';
 	LOOP
-		walked := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, r, NULL, depth) k);
-		keys := carillon.history_fitting(walked, s);
+		walked := ARRAY(SELECT k FROM carillon.history_keys(lanes, w, behind, NULL, depth) k);
+		keys := keys || carillon.history_fitting(walked, s);
 		EXIT WHEN cardinality(keys) >= most OR cardinality(walked) < depth;
-		promised := most::bigint * depth * 5 / (4 * greatest(cardinality(keys), 1)) + 1;
+		walked_so_far := walked_so_far + depth;
+		promised := most::bigint * walked_so_far * 5 / (4 * greatest(cardinality(keys), 1)) + 1;
 		IF found IS NULL AND s.is_indexed AND promised > many THEN
 			found := carillon.leads_like(s, tenants, leads_max + 1);
 			IF cardinality(found) <= leads_max THEN
@@ -235,11 +334,12 @@ BEGIN
 				RETURN;
 			END IF;
 		END IF;
-		IF depth = many THEN
-			read_to := walked[many];
+		IF walked_so_far >= many THEN
+			read_to := walked[depth];
 			EXIT;
 		END IF;
-		depth := least(promised, many);
+		behind := carillon.history_behind(behind, walked[depth]);
+		depth := least(promised, many) - walked_so_far;
 	END LOOP;
 	keys := keys[1:most];
 END $$;
@@ -389,9 +489,28 @@ BEGIN
 	RETURN NEXT;
 END $$;
 
+-- One that waits is due now, before all that waits in bulk: the call that was to come anyway, and none beside it.
+CREATE FUNCTION follow_up_hurry(the_id bigint) RETURNS TABLE (status integer, entry follow_ups) LANGUAGE plpgsql AS $$
+BEGIN
+	SELECT f.* INTO entry FROM carillon.follow_ups f WHERE f.id = the_id FOR UPDATE;
+	status := CASE WHEN entry.status IS NULL THEN 404 WHEN entry.status = 'pending' THEN 200 ELSE 409 END;
+	IF status = 200 THEN
+		UPDATE carillon.follow_ups f SET due_at = least(f.due_at, now()), next_look_at = now(), priority = 2
+		WHERE f.id = the_id RETURNING f.* INTO entry;
+		INSERT INTO carillon.transitions (entity, entity_id, from_state, to_state, reason, actor)
+		VALUES ('call', 's' || the_id, 'scheduled', 'scheduled', 'now', 'operator');
+	END IF;
+	RETURN NEXT;
+END $$;
+
 -- Providers that end a call when they are told to: those of common/tbl/hang_up.h.
 CREATE FUNCTION provider_hangs_up(provider text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
 	SELECT provider IN ('vapi', 'bland', 'twilio')
+$$;
+
+-- Providers that may begin to dial long after they took a call, and are told when it is too late: those of common/tbl/call_off.h.
+CREATE FUNCTION provider_calls_off(provider text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+	SELECT provider IN ('twilio')
 $$;
 
 -- Asked again while the wish waits it changes nothing; asked after it was carried out, it is carried out again.
@@ -432,5 +551,6 @@ END $$;
 REVOKE ALL ON ended_calls FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA carillon FROM PUBLIC;
 GRANT SELECT, INSERT, DELETE ON ended_calls TO carillon_producer, carillon_consumer;
-GRANT SELECT ON ended_calls TO carillon_readonly;
+GRANT SELECT, INSERT, UPDATE ON ended_totals TO carillon_producer, carillon_consumer;
+GRANT SELECT ON ended_calls, ended_totals TO carillon_readonly;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA carillon TO carillon_producer, carillon_consumer, carillon_readonly;

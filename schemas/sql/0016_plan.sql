@@ -108,7 +108,8 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- How many calls an hour a lane can begin, by its limits and its account's, and the limit that says so; both null: any number. A
--- call fills a slot for as long as the lane's did lately, else as its tenant's did, else for a minute.
+-- call fills a slot for as long as the lane's did lately, else as its tenant's did, else for a minute. An account's slots go to its
+-- lanes in turn, so each that has something waiting is given the same part of them.
 CREATE FUNCTION plan_pace(lanes bigint[])
 RETURNS TABLE (lane_id bigint, mean_call_s double precision, per_hour double precision, limited_by text) LANGUAGE sql STABLE AS $$
 	WITH looked_at AS MATERIALIZED (   -- these, and some of their tenants' others
@@ -127,9 +128,11 @@ RETURNS TABLE (lane_id bigint, mean_call_s double precision, per_hour double pre
 	FROM carillon.lanes n LEFT JOIN carillon.accounts a ON a.id = n.account_id
 	CROSS JOIN LATERAL (SELECT greatest(coalesce((SELECT avg(l.s) FROM lately l WHERE l.lane_id = n.id),
 		(SELECT avg(l.s) FROM lately l WHERE l.tenant_id = n.tenant_id), 60), 0.1) AS s) m
+	CROSS JOIN LATERAL (SELECT greatest(count(*), 1) AS sharers FROM carillon.lanes o WHERE o.account_id = a.id AND o.active AND a.max_concurrent > 0
+		AND EXISTS (SELECT FROM carillon.follow_ups f WHERE f.lane_id = o.id AND f.next_look_at IS NOT NULL)) x
 	LEFT JOIN LATERAL (SELECT per_hour, limited_by FROM (VALUES
 			(n.rate_per_second * 3600, 'rate'), (nullif(n.max_concurrent, 0) * 3600 / m.s, 'concurrency'),
-			(nullif(n.batch_per_run, 0) * 3600.0, 'batch_per_run'), (nullif(a.max_concurrent, 0) * 3600 / m.s, 'account')) v (per_hour, limited_by)
+			(nullif(n.batch_per_run, 0) * 3600.0, 'batch_per_run'), (nullif(a.max_concurrent, 0) * 3600 / m.s / x.sharers, 'account')) v (per_hour, limited_by)
 		WHERE per_hour IS NOT NULL ORDER BY per_hour LIMIT 1) p ON true
 	WHERE n.id = ANY (lanes)
 $$;

@@ -95,10 +95,10 @@ BEGIN
 	RETURN QUERY SELECT 200, carillon.lane_record(l);
 END $$;
 
--- The settings that people see. What the environment gives, a producer writes again whenever it starts.
+-- The settings that people see. What the environment gives is written again when a producer starts with another value of it.
 CREATE FUNCTION settings_shown() RETURNS jsonb LANGUAGE sql STABLE AS $$
 	SELECT jsonb_build_object('settings', jsonb_object_agg(v.key, jsonb_build_object('value', s.value, 'updated_at', carillon.iso_utc(s.updated_at),
-		'variable', v.variable, 'lasts', CASE WHEN v.variable IS NULL THEN 'until it is changed' ELSE 'until a producer starts, which writes its ' || v.variable END,
+		'variable', v.variable, 'lasts', CASE WHEN v.variable IS NULL THEN 'until it is changed' ELSE 'until a producer starts with another ' || v.variable END,
 		'change', v.change)))
 	FROM (VALUES ('lead_window', 'LEAD_WINDOW', 'PATCH /api/settings'), ('unknown_zone', 'UNKNOWN_ZONE', 'PATCH /api/settings'),
 		('stopped', NULL, 'POST /api/scheduler/stop and start'), ('redial', NULL, 'PUT /api/admin/redial-queue/config')) v (key, variable, change)

@@ -15,6 +15,14 @@ CREATE TABLE api_keys (
 );
 CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 
+-- Sessions of the page that were ended before their time. All else of a session is in its cookie.
+CREATE TABLE ended_sessions (
+	id         bytea PRIMARY KEY CHECK (length(id) = 16),
+	expires_at timestamptz NOT NULL
+);
+CREATE INDEX ended_sessions_expiry ON ended_sessions (expires_at);
+CREATE TRIGGER ended_sessions_changed AFTER INSERT ON ended_sessions FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
+
 -- Who decided: known of what a tenant's own request does, null of all else.
 ALTER TABLE transitions ADD tenant_id text DEFAULT bound_tenant();
 
@@ -65,6 +73,8 @@ BEGIN
 		('accounts', 'SELECT (id, tenant_id, name, provider, active, source, settings, credential_names, max_concurrent, breaker_until, breaker_reason,'
 			' created_at, updated_at)', own, 'true'),
 		('api_keys', NULL, own, 'true'),
+		('ended_sessions', NULL, 'false', 'true'),
+		('processes', NULL, 'false', 'true'),
 		('holidays', 'SELECT, INSERT, UPDATE, DELETE', own, 'true'),
 		('lanes', 'SELECT, INSERT, UPDATE', own, 'account_id IS NULL OR EXISTS (SELECT FROM carillon.accounts a WHERE a.id = account_id)'),
 		('leads', 'SELECT, INSERT, UPDATE, DELETE', own, 'true'),
@@ -81,6 +91,7 @@ BEGIN
 		('calls', 'SELECT, UPDATE', own, 'true'),
 		('live', 'SELECT, UPDATE, DELETE', own, 'true'),
 		('ended_calls', 'SELECT, INSERT, DELETE', 'EXISTS (SELECT FROM carillon.lanes n WHERE n.id = lane_id)', 'true'),
+		('ended_totals', 'SELECT, INSERT, UPDATE', 'EXISTS (SELECT FROM carillon.lanes n WHERE n.id = lane_id)', 'true'),
 		('provider_calls', 'SELECT', 'EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = provider_calls.job_id)', 'true'),
 		('call_reports', 'SELECT', 'EXISTS (SELECT FROM carillon.calls c WHERE c.job_id = call_reports.job_id)', 'true'),
 		('call_events', 'SELECT', own, 'true'),
@@ -88,7 +99,7 @@ BEGIN
 		('redial_removed', 'SELECT, INSERT, UPDATE', own, 'true'),
 		('outcome_rules', 'SELECT', 'tenant_id IS NULL OR ' || own, 'true'),
 		('outcome_words', NULL, 'tenant_id IS NULL OR ' || own, 'true'),
-		('settings', 'SELECT', 'key IN (''stopped'', ''lead_window'', ''unknown_zone'', ''redial'', ''workflow'')', 'true'),
+		('settings', 'SELECT', 'key IN (''stopped'', ''timeline'', ''lead_window'', ''unknown_zone'', ''account_queued_max'', ''redial'', ''workflow'')', 'true'),
 		-- Its own decisions, and what the processes note of what is its own.
 		('transitions', 'SELECT, INSERT', own || ' OR tenant_id IS NULL AND CASE entity'
 			' WHEN ''lead'' THEN EXISTS (SELECT FROM carillon.leads l WHERE l.id = carillon.query_id(entity_id))'
@@ -103,6 +114,8 @@ BEGIN
 		('workflow_arrows', 'SELECT', 'true', 'true'),
 		('workflow_runs', NULL, 'false', 'true'),
 		('dead_letters', NULL, 'false', 'true'),
+		('audits', NULL, 'false', 'true'),
+		('audit_differences', NULL, own, 'true'),
 		('applied_offsets', NULL, 'false', 'true')) v ("table", rights, own, of_written)
 	LOOP
 		EXECUTE format('ALTER TABLE carillon.%I ENABLE ROW LEVEL SECURITY', t."table");
@@ -118,6 +131,7 @@ END $$;
 
 GRANT SELECT ON time_zones, phone_zones TO carillon_tenant;   -- the world's
 GRANT SELECT, INSERT, UPDATE ON api_keys TO carillon_producer;
+GRANT SELECT, INSERT, DELETE ON ended_sessions TO carillon_producer;
 
 -- ---- The API ---------------------------------------------------------------------------------------------------------
 
