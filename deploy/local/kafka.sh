@@ -6,7 +6,8 @@
 #   kafka.sh start|stop|kill DIR PORT     start formats the log directory if DIR is empty
 #   kafka.sh fetch                        only fetches the jars
 #
-# The controller listens on $KAFKA_CONTROLLER_PORT (PORT + 1). $KAFKA_CONF: lines to add to its properties.
+# The controller listens on $KAFKA_CONTROLLER_PORT (PORT + 1). $KAFKA_CONF: lines to add to its properties. $KAFKA_JAVA_OPTIONS: more for
+# the virtual machine.
 
 set -euo pipefail
 # shellcheck source=deploy/local/lib.sh
@@ -40,6 +41,8 @@ java_options=(
 	-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true
 	-cp "$jars/*"
 )
+read -r -a more_options <<<"${KAFKA_JAVA_OPTIONS:-}"
+java_options+=("${more_options[@]}")
 
 # A broker that was killed is known to the controller until its session ends: short, for a quick restart.
 # Consumer groups may ask for short sessions too.
@@ -94,7 +97,7 @@ start() {
 	fi
 	daemon "$pidfile" "$dir/kafka.log" "$java" "${java_options[@]}" kafka.Kafka \
 		"$dir/server.properties"
-	wait_for 60 "$pidfile" Kafka ready || {
+	wait_for 180 "$pidfile" Kafka ready || {
 		tail -n 20 "$dir/kafka.log" >&2
 		return 1
 	}

@@ -4,6 +4,9 @@
 # Fetches Java programs from Maven Central into a cache that all stacks of this user share. To be sourced
 # after lib.sh.
 
+# shellcheck source=deploy/local/fetch.sh
+. "$(dirname "${BASH_SOURCE[0]}")/fetch.sh"
+
 # Prefers Java 17, for which the pinned versions are tested.
 java_command() {
 	local java
@@ -14,21 +17,4 @@ java_command() {
 		fi
 	done
 	command -v java || die "Java is not installed"
-}
-
-# fetch_once DIR FUNCTION: FUNCTION fills the empty directory given as its argument; DIR appears only whole.
-# Two stacks that start at once fetch once.
-fetch_once() {
-	local target=$1 fill=$2 unfinished
-	[[ ! -d $target ]] || return 0
-	mkdir -p "$(dirname "$target")"
-	(
-		flock 9
-		[[ ! -d $target ]] || exit 0
-		unfinished=$(mktemp -d "$target.XXXXXX")
-		trap 'rm -rf "$unfinished"' EXIT
-		"$fill" "$unfinished"
-		mv "$unfinished" "$target"
-		trap - EXIT
-	) 9>"$target.lock"
 }

@@ -10,14 +10,15 @@ build=(
 	gcc libc6-dev cmake ninja-build pkg-config
 	librdkafka-dev libpq-dev libcurl4-openssl-dev libavro-dev libev-dev libmicrohttpd-dev
 	libjansson-dev libssl-dev uthash-dev
+	curl ca-certificates
 )
 run=(
 	postgresql openssl curl kcat maven default-jre-headless ca-certificates
 )
 test=(
 	libcmocka-dev clang libclang-rt-dev clang-format clang-tidy shellcheck
-	python3 python3-venv faketime libtap-parser-sourcehandler-pgtap-perl
-	prometheus
+	python3 python3-venv libtap-parser-sourcehandler-pgtap-perl
+	prometheus systemd binutils patch chromium
 )
 
 missing() {
