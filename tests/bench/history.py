@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks for the first page of every filter of GET /api/calls and prints what it took: history.py URL ROUNDS MOST_MS."""
+"""Asks for the first page of every filter of GET /api/calls, and for what each view of the page shows first, and prints what it took:
+history.py URL ROUNDS MOST_MS MOST_VIEW_MS."""
 
 import http.client
 import json
@@ -27,18 +28,38 @@ def filters(campaigns, lead):
                 {"q": "zebulon", "from": HALF_A_YEAR_AGO, "to": A_DAY_LATER}, {"status": "scheduled", "campaign": small}]
 
 
+def views(api, campaign, lead, call, phone):
+    """What a view asks for before it shows anything."""
+    def first(path, members):
+        return json.loads(api.read(path)[1])[members][0]["id"]
+
+    letter, pending = first("/api/dead-letters?limit=1", "dead_letters"), first("/api/pending-calls?limit=1", "pending_calls")
+    return ("/api/session", "/api/live?events=1", "/api/live/series?range=hour", "/api/live/series?range=day", "/api/scheduler", "/api/campaigns?limit=50",
+            f"/api/campaigns/{campaign}", f"/api/campaigns/{campaign}/progress", f"/api/campaigns/{campaign}/windows", "/api/calls?limit=50",
+            "/api/calls?limit=50&status=undetermined", "/api/leads?limit=50", "/api/leads?limit=50&q=zebulon", f"/api/leads/{lead}", f"/api/leads/{lead}/explain",
+            "/api/leads?limit=50&stage=lost", f"/api/leads?phone=%2B{phone[1:]}", f"/api/calls/{call}", "/api/calls?limit=50&q=zebulon",
+            "/api/admin/redial-queue/status", "/api/admin/redial-queue/records?limit=50", "/api/admin/redial-queue/records?limit=50&status=paused",
+            "/api/admin/redial-queue/records?limit=50&ready=true", "/api/scheduler/dashboard", "/api/pending-calls?limit=50", "/api/pending-calls?limit=50&state=failed",
+            "/api/pending-calls?limit=50&q=zebulon", f"/api/pending-calls/{pending}", "/api/classifications?limit=50", "/api/dead-letters?limit=50",
+            "/api/dead-letters?limit=50&resolved=true", f"/api/dead-letters/{letter}")
+
+
 class Api:
     def __init__(self, url):
         self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
 
-    def get(self, query):
+    def read(self, path):
         started = time.monotonic()
-        self.connection.request("GET", f"/api/calls?{urlencode(query)}", headers={"X-API-Key": "bench"})
+        self.connection.request("GET", path, headers={"X-API-Key": "bench"})
         answer = self.connection.getresponse()
         body = answer.read()
         took_ms = (time.monotonic() - started) * 1000
         if answer.status != 200:
-            raise SystemExit(f"{query}: {answer.status} {body[:300]!r}")
+            raise SystemExit(f"{path}: {answer.status} {body[:300]!r}")
+        return took_ms, body
+
+    def get(self, query):
+        took_ms, body = self.read(f"/api/calls?{urlencode(query)}")
         return took_ms, json.loads(body)
 
 
@@ -70,8 +91,17 @@ def main():
               f"{median:>10.1f} {max(times):>8.1f}", flush=True)
         if median > most_ms and query.get("limit") != 1000:
             slow.append(name)
+    most_view_ms = float(sys.argv[4])
+    called = next(one for one in page if one["dialedAt"])
+    for path in views(api, campaigns[0], page[0]["contactId"], called["id"], called["phone"]):
+        api.read(path)
+        times = [api.read(path)[0] for _ in range(rounds)]
+        median = statistics.median(times)
+        print(f"{path:<72} {'':>5} {'':>5} {min(times):>8.1f} {median:>10.1f} {max(times):>8.1f}", flush=True)
+        if median > most_view_ms:
+            slow.append(path)
     if slow:
-        raise SystemExit(f"longer than {most_ms:g} ms: {'; '.join(slow)}")
+        raise SystemExit(f"longer than {most_ms:g} ms, or a view than {most_view_ms:g}: {'; '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,20 @@ SELECT job_id, tenant_id, '+1' || 2000000000 + follow_up_id, lane_id, account_id
 FROM calls WHERE claimed_at > now() - 600 * (interval '365 days' / :calls);
 UPDATE calls c SET status = v.state, ended_at = NULL, outcome = NULL FROM live v WHERE v.job_id = c.job_id;
 
-INSERT INTO ended_calls (lane_id, status, at, job_id)
-SELECT lane_id, ended_word(status, refusal), claimed_at, job_id FROM calls WHERE status IN ('completed', 'failed', 'rejected', 'not_dialed') ORDER BY claimed_at;
+INSERT INTO ended_calls (lane_id, status, at, job_id, lead_id)
+SELECT lane_id, ended_word(status, refusal), claimed_at, job_id, lead_id FROM calls WHERE status IN ('completed', 'failed', 'rejected', 'not_dialed') ORDER BY claimed_at;
+
+-- What the other views show: a campaign of all contacts, the redial queue, the workflow, messages that could not be used.
+INSERT INTO campaign_contacts (campaign_id, lead_id, scheduled, schedule_at) SELECT (SELECT min(id) FROM campaigns), id, 1, NULL FROM leads;
+INSERT INTO redial_queue (tenant_id, lead_id, phone_number, lead_ref, first_name, last_name, attempts, status, next_redial_timestamp, outcomes, last_outcome)
+SELECT 'default', 'L-' || id, phone, id, first_name, last_name, id % 4, (ARRAY['pending', 'rescheduled', 'paused', 'completed', 'max_attempts'])[id % 5 + 1],
+	CASE WHEN id % 5 < 2 THEN now() + interval '100 days' END, '{NO_ANSWER}', 'NO_ANSWER' FROM leads WHERE id % 5 = 0 OR id % 7 = 0;
+INSERT INTO pending_calls (tenant_id, lead_id, employee_name, phone, phone_e164, clinic_name, workflow_state, state_since, next_action_at)
+SELECT 'default', id, first_name || ' ' || last_name, phone, phone_e164, 'A clinic', (ARRAY['new', 'needs_classification', 'classifying', 'classification_pending', 'ready_to_call',
+	'calling', 'retry_pending', 'completed', 'failed', 'classification_failed'])[id % 10 + 1], now() - id % 1000 * interval '1 minute',
+	CASE WHEN id % 10 < 7 THEN now() + interval '100 days' END FROM leads WHERE id % 3 = 0;
+INSERT INTO dead_letters (topic, partition, "offset", reason, value, resolution, resolved_at)
+SELECT 'calls.event.v1', n % 12, n, 'no message', 'none', CASE WHEN n % 10 > 0 THEN 'discarded' END, CASE WHEN n % 10 > 0 THEN now() END FROM generate_series(1, :calls / 50) n;
 ALTER INDEX leads_search SET (gin_pending_list_limit = 256);
-VACUUM ANALYZE leads, follow_ups, calls, live, ended_calls, campaigns, lanes;
+SELECT ended_count(1000);   -- as a sweeper would have
+VACUUM ANALYZE leads, follow_ups, calls, live, ended_calls, ended_totals, campaigns, campaign_contacts, lanes, redial_queue, pending_calls, dead_letters;

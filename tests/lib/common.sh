@@ -23,7 +23,7 @@ count() {
 
 # check WHAT COMMAND...: counts one; shows the output only of one that failed.
 check() {
-	local what=$1 log=$WORK/check.log
+	local what=$1 log=$WORK/check-$$.log
 	shift
 	if "$@" >"$log" 2>&1; then
 		CHECKS_PASSED=$((CHECKS_PASSED + 1))
@@ -33,6 +33,7 @@ check() {
 		echo "FAIL $what"
 		tail -n "${CHECK_LINES:-60}" "$log" | sed 's/^/     /'
 	fi
+	rm -f "$log"
 }
 
 # Whether something is absent that only an unfinished tree may lack: an error under CI, else a remark.
@@ -45,14 +46,15 @@ nothing_there() { # WHAT
 	return 1
 }
 
-# configure_and_build DIR TARGET CMAKE-ARG...: quiet unless it fails.
+# configure_and_build DIR TARGETS CMAKE-ARG...: quiet unless it fails; one at a time in a folder.
 configure_and_build() {
 	local dir=$1 target=$2 log=$WORK/build-${1##*/}.log
 	shift 2
 	mkdir -p "$WORK"
 	if ! {
-		cmake -S "$ROOT" -B "$dir" -G Ninja "$@" && cmake --build "$dir" --target "$target"
-	} >"$log" 2>&1; then
+		# shellcheck disable=SC2086
+		flock 9 && cmake -S "$ROOT" -B "$dir" -G Ninja "$@" && cmake --build "$dir" --target $target
+	} >"$log" 2>&1 9>"$WORK/${dir##*/}.lock"; then
 		grep -E -A8 'error|Error|FAILED' "$log" | head -n 80
 		echo "tests/run: the build failed; all of it is in $log" >&2
 		return 1
@@ -61,8 +63,8 @@ configure_and_build() {
 
 # The build that tests run against: sanitizers and fail points.
 build_asan() {
-	configure_and_build "$BUILD/asan" all \
-		-DCMAKE_BUILD_TYPE=Debug -DCARILLON_SANITIZE=ON -DCARILLON_FAILPOINTS=ON
+	configure_and_build "$BUILD/asan" "${CARILLON_BUILD_TARGETS:-all}" \
+		-DCMAKE_BUILD_TYPE=Debug -DCARILLON_SANITIZE=ON -DCARILLON_FAILPOINTS=ON || return 1
 	export CARILLON_BIN_DIR=$BUILD/asan
 }
 
@@ -76,11 +78,11 @@ sanitizer_options() {
 	export LSAN_OPTIONS=suppressions=$ROOT/tests/lib/lsan.supp:print_suppressions=0
 }
 
-# python_env: makes PYTHON the interpreter of a virtual environment with tests/system/requirements.txt.
+# python_env [PART]: makes PYTHON the interpreter of a virtual environment with tests/PART/requirements.txt (system).
 python_env() {
-	local requirements=$ROOT/tests/system/requirements.txt hash venv python=/usr/bin/python3
+	local requirements=$ROOT/tests/${1:-system}/requirements.txt hash venv python=/usr/bin/python3
 	[[ -x $python ]] || python=python3
-	hash=$({ cat "$requirements" && "$python" --version; } | sha256sum | cut -c1-16)
+	hash=$({ cat "$requirements" ${1:+"$ROOT/tests/system/requirements.txt"} && "$python" --version; } | sha256sum | cut -c1-16)
 	venv=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/carillon/venv-$hash
 	if [[ ! -e $venv/complete ]]; then
 		echo "-- making the Python environment"
@@ -100,25 +102,61 @@ python_env() {
 # throwaway_postgres [WHEN]: a server of its own for one part; sets PG_DIR, PG_PORT and PG_URL (without a database's name).
 # WHEN ("2026-03-08 06:59:00", UTC) is what its clock begins with instead of the time it is.
 throwaway_postgres() {
-	local environment=
-	# The server's alone: what another user's libfaketime shares with it can't be opened.
-	# shellcheck disable=SC2016
-	if [[ ${1:-} ]]; then
-		printf -v environment '%s\n' TZ=UTC "FAKETIME=@$1" FAKETIME_DONT_FAKE_MONOTONIC=1 \
-			'LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1'
-	fi
+	local environment="" ahead
 	PG_DIR=$(mktemp -d /tmp/carillon-pg.XXXXXX)
 	chmod 755 "$PG_DIR"
+	if [[ ${1:-} ]]; then
+		ahead=$(($(date -u -d "$1" +%s) - $(date +%s)))
+		printf '%+d\n' "$ahead" >"$PG_DIR/clock"
+		chmod 644 "$PG_DIR/clock"
+		environment=$("$ROOT/tests/clock/environment" "$PG_DIR/clock") || return 1
+	fi
 	PG_PORT=$(python3 "$ROOT/tests/system/lib/ports.py")
 	PG_PASSWORD=throwaway
 	PG_URL=postgresql://postgres:$PG_PASSWORD@127.0.0.1:$PG_PORT
 	CLEANUP+=("drop_throwaway_postgres $PG_DIR $PG_PORT")
-	POSTGRES_PASSWORD=$PG_PASSWORD POSTGRES_CONF='fsync = off' POSTGRES_ENV=${environment%$'\n'} \
+	POSTGRES_PASSWORD=$PG_PASSWORD POSTGRES_CONF='fsync = off' POSTGRES_ENV=$environment \
 		"$ROOT/deploy/local/postgres.sh" start "$PG_DIR/pg" "$PG_PORT"
 }
 
 drop_throwaway_postgres() { # DIR PORT
 	[[ -d $1 ]] || return 0
+	# It may be gone already; its files go in any case.
 	"$ROOT/deploy/local/postgres.sh" kill "$1/pg" "$2" || true
 	rm -rf "$1"
+}
+
+# run_pytest FOLDER REPORT ARGUMENT...: sets PYTEST_STATUS.
+run_pytest() {
+	local folder=$1 report=$2
+	shift 2
+	PYTEST_STATUS=0
+	rm -f "$report"
+	(cd "$ROOT/tests/$folder" &&
+		"$PYTHON" -m pytest -p no:cacheprovider -o junit_family=xunit1 --junitxml="$report" "$@") || PYTEST_STATUS=$?
+}
+
+# count_pytest PART FOLDER ARGUMENT...: runs, counts, and under CI runs a few that failed once more, with nothing beside
+# them: machines are shared, and a wait that is long enough nine times is too short the tenth. Oracles have no second try.
+count_pytest() {
+	local part=$1 folder=$2 report=$WORK/$1.xml again=() passed failed once
+	shift 2
+	run_pytest "$folder" "$report" "$@"
+	if ((PYTEST_STATUS == 5)); then
+		if nothing_there "tests/$folder"; then count "$part" 0 1; else count "$part" 0 0; fi
+		return
+	fi
+	[[ -s $report ]] || die "pytest ended with $PYTEST_STATUS before it ran a test"
+	read -r passed failed < <("$PYTHON" "$ROOT/tests/lib/junit.py" "$report" "$PYTEST_STATUS")
+	if [[ ${CI:-} == true ]] && ((PYTEST_STATUS == 1)); then
+		mapfile -t again < <("$PYTHON" "$ROOT/tests/lib/junit.py" --again "$report" | grep .)
+	fi
+	if ((${#again[@]})); then
+		printf -- '-- once more, alone: %s\n' "${again[@]}"
+		run_pytest "$folder" "$report" "${again[@]}"
+		read -r once failed < <("$PYTHON" "$ROOT/tests/lib/junit.py" "$report" "$PYTEST_STATUS")
+		((failed > 0)) || printf -- '-- unsteady, mend it: %s\n' "${again[@]}"
+		passed=$((passed + once))
+	fi
+	count "$part" "$passed" "$failed"
 }

@@ -1,19 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""junit_counts.py REPORT STATUS: prints how many tests passed and failed; under CI a skipped one failed."""
+"""What a pytest report (junit_family=xunit1) says.
+
+junit.py REPORT STATUS    how many tests passed and failed; under CI a skipped one failed
+junit.py --again REPORT   the failed tests, a line each, if they are few and each may have been a matter of time
+"""
 
 import os
 import sys
 from xml.etree import ElementTree
 
-total = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-for suite in ElementTree.parse(sys.argv[1]).getroot().iter("testsuite"):
-    for key in total:
-        total[key] += int(suite.get(key, 0))
+FEW = 3
+# What is wrong however slow the machine is: what is found at the end of a test, and what an oracle says.
+FINDINGS = ("failed on teardown", "lib.oracles.Broken")
 
-failed = total["failures"] + total["errors"]
-passed = max(total["tests"] - failed - total["skipped"], 0)
-if os.environ.get("CI") == "true":
-    failed += total["skipped"]
-if failed == 0 and sys.argv[2] != "0":
-    failed = 1
-print(passed, failed)
+
+def counts(suites, status):
+    total = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    for suite in suites:
+        for key in total:
+            total[key] += int(suite.get(key, 0))
+    failed = total["failures"] + total["errors"]
+    passed = max(total["tests"] - failed - total["skipped"], 0)
+    if os.environ.get("CI") == "true":
+        failed += total["skipped"]
+    if failed == 0 and status != "0":
+        failed = 1
+    return passed, failed
+
+
+def again(suites):
+    failed = {}
+    for suite in suites:
+        for case in suite.iter("testcase"):
+            for why in [*case.iter("failure"), *case.iter("error")]:
+                failed.setdefault(f"{case.get('file')}::{case.get('name')}", []).append(why.get("message", ""))
+    found = any(finding in message for messages in failed.values() for message in messages for finding in FINDINGS)
+    return [] if found or len(failed) > FEW else list(failed)
+
+
+def main(arguments):
+    first, second = arguments
+    suites = list(ElementTree.parse(second if first == "--again" else first).getroot().iter("testsuite"))
+    if first == "--again":
+        print("\n".join(again(suites)))
+    else:
+        print(*counts(suites, second))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Format, static analysis and the rules of the house: tests/run lint [CHECK...]
 
+# shellcheck source=tests/lib/exposure.sh
+. "${BASH_SOURCE[0]%/*}/exposure.sh"
+
 part_lint() {
-	local wanted=" ${*:-format rules shell tidy} "
+	local wanted=" ${*:-format rules shell units binaries tidy} "
 	mkdir -p "$WORK"
 	CHECKS_PASSED=0 CHECKS_FAILED=0
 	cd "$ROOT" || return 1
@@ -15,9 +18,15 @@ part_lint() {
 		check "no unfinished work" rule_unfinished
 		check "no SQL in C" rule_sql_in_c
 		check "no file above 600 lines" rule_length
+		check "settings are offered to those who read them" rule_settings
 		check "alert rules" rule_alerts
+		check "the page's scripts" rule_page
+		check "each alert is in the operations page, and no other" rule_operations
+		check "mutations fit the code that they break" rule_mutations
 	fi
 	[[ $wanted != *" shell "* ]] || check "shellcheck" shell_check
+	[[ $wanted != *" units "* ]] || check "systemd's units" units_check
+	[[ $wanted != *" binaries "* ]] || check "hardening of a release's programs" binaries_check
 	[[ $wanted != *" tidy "* ]] || lint_tidy
 	count lint "$CHECKS_PASSED" "$CHECKS_FAILED"
 }
@@ -58,7 +67,7 @@ rule_spdx() {
 			bad=1
 		fi
 	done < <(find common producer consumer webhook schemas deploy tests CMakeLists.txt .ci \
-		\( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' \
+		\( -name '*.[ch]' -o -name '*.sql' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -name '*.js' -o -name '*.css' \
 		-o -name CMakeLists.txt -o -name run -o -name up -o -name down \) -type f)
 	return "$bad"
 }
@@ -70,7 +79,31 @@ rule_length() {
 			echo "$file has $lines lines"
 			bad=1
 		fi
-	done < <(wc -l "${c_files[@]}")
+	done < <(wc -l "${c_files[@]}" producer/page/assets/*)
+	return "$bad"
+}
+
+# None of the page's scripts makes markup or code of text: names and transcripts are foreign. That they parse is what tests/page shows.
+rule_page() {
+	! grep -nE 'innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|[^-]style=' producer/page/assets/*.{js,html}
+}
+
+# What a row of the configuration says of its readers: each has its key somewhere in its own sources, or in what they share.
+rule_settings() {
+	local name processes process bad=0
+	while read -r name processes; do
+		case $processes in
+		ALL) processes="producer consumer webhook" ;;
+		DIALERS) processes="producer consumer" ;;
+		EVENTS) processes="producer webhook" ;;
+		esac
+		for process in ${processes,,}; do
+			if ! grep -rqE "CONFIG_KEY_$name\b" --include='*.c' "$process" common/*.c; then
+				echo "$name is offered to the $process, which does not read it"
+				bad=1
+			fi
+		done
+	done < <(sed -nE 's/^CONFIG_ROW\(([A-Z0-9_]+), .*, CONFIG_([A-Z]+), ".*$/\1 \2/p' common/tbl/config.h)
 	return "$bad"
 }
 
@@ -86,6 +119,23 @@ rule_alerts() {
 		fi
 	done < <(grep -ohE '\bcarillon_[a-z_]+' deploy/prometheus/*.yml | sed -E 's/^carillon_//; s/_total$//' | sort -u)
 	return "$bad"
+}
+
+# The headings of the operations page are the alerts' names.
+rule_mutations() {
+	local patch failed=0
+	for patch in tests/faults/mutations/*.patch; do
+		patch -s -p1 --dry-run --force <"$patch" >/dev/null || {
+			echo "$patch"
+			failed=1
+		}
+	done
+	return $failed
+}
+
+rule_operations() {
+	diff <(sed -nE 's/^ *- alert: (\w+)$/\1/p' deploy/prometheus/*.yml | sort) \
+		<(sed -nE 's/^### (Carillon\w+)$/\1/p' deploy/OPERATIONS.md | sort)
 }
 
 shell_check() {
@@ -115,7 +165,8 @@ lint_tidy() {
 	CHECK_LINES=400 check "clang-tidy (${#tidy_files[@]} files changed)" tidy_all
 }
 
-# Without the counts of the warnings that were suppressed, which hide the one that was not.
+# Without the counts of the warnings that were suppressed, which hide the one that was not. grep fails where it leaves nothing: what
+# counts is how clang-tidy ended.
 tidy_all() {
 	((${#tidy_files[@]})) || return 0
 	# shellcheck disable=SC2016

@@ -67,9 +67,11 @@ static void plan_course(const struct simulator *s, struct call *c)
 {
 	int64_t call_ms = c->action->call_ms >= 0 ? c->action->call_ms : s->o.call_ms;
 
-	c->ringing_at = c->created_at + call_ms / 10;
-	c->answered_at = c->outcome->talked ? c->created_at + call_ms * 3 / 10 : 0;
-	c->ended_at = c->created_at + call_ms;
+	int64_t begins_at = c->created_at + c->action->queue_ms;
+
+	c->ringing_at = begins_at + call_ms / 10;
+	c->answered_at = c->outcome->talked ? begins_at + call_ms * 3 / 10 : 0;
+	c->ended_at = begins_at + call_ms;
 }
 
 static bool add_to_job(struct ledger *l, struct call *c, const char *job_id)

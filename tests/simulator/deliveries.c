@@ -269,7 +269,7 @@ static int64_t event_time(const struct call *c, enum delivery_kind kind)
 {
 	switch (kind) {
 	case DELIVERY_INITIATED:
-		return c->created_at;
+		return c->created_at + c->action->queue_ms;
 	case DELIVERY_RINGING:
 		return c->ringing_at;
 	case DELIVERY_IN_PROGRESS:

@@ -5,13 +5,14 @@
  *   {"match": {"provider", "phone" (with '+': exact, else the last digits), "job_id", "nth" (of the
  * creates that fit the rest)}, "times": most often, "action": {...}}
  *
- * Actions: latency_ms, call_ms, outcome (a word, or {word: weight}), callback_in_ms; instead of the
- * outcome's own words call_status (Omni), ended_reason (Vapi), disposition and error_message
- * (Bland), answered_by (Twilio); amd_lost and amd_not_in_end: who answered is not told by a
- * callback of its own, or with the end; classify {classification, confidence, menu_path, by:
- * "pending_call_id", "job_id" or "phone", after_ms}: what the classifier says of a Twilio call that
- * was answered; status, body, retry_after: that answer and no call, unless "dialed": true;
- * dialed_but_5xx; reset_after_body, timeout, garbage (true or "html"), huge, truncate: true or
+ * Actions: latency_ms, call_ms, queue_ms (Twilio: a call waits so long before it is dialed),
+ * outcome (a word, or {word: weight}), callback_in_ms; instead of the outcome's own words
+ * call_status (Omni), ended_reason (Vapi), disposition and error_message (Bland), answered_by
+ * (Twilio); amd_lost and amd_not_in_end: who answered is not told by a callback of its own, or with
+ * the end; classify {classification, confidence, menu_path, by: "pending_call_id", "job_id" or
+ * "phone", after_ms}: what the classifier says of a Twilio call that was answered; status, body,
+ * retry_after: that answer and no call, unless "dialed": true; dialed_but_5xx; reset_after_body,
+ * timeout, garbage (true or "html"), huge, truncate: true or
  * {"dialed": bool}, a call unless said otherwise; reset_before_body; hold (until POST /release);
  * webhook {lost, duplicates, delay_ms, order: "reverse" or "shuffle", before_answer}; list_lag_ms;
  * list_fails (how many look-ups fail, true: all).
@@ -186,6 +187,7 @@ static bool take_one(struct rule *r, const char *key, json_t *value, struct buf 
 	} simple[] = {
 		{"latency_ms", &a->latency_ms, NULL},
 		{"call_ms", &a->call_ms, NULL},
+		{"queue_ms", &a->queue_ms, NULL},
 		{"callback_in_ms", &a->callback_in_ms, NULL},
 		{"list_lag_ms", &a->list_lag_ms, NULL},
 		{"call_status", NULL, &a->call_status},

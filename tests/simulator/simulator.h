@@ -98,6 +98,7 @@ enum webhook_order { ORDER_KEPT, ORDER_REVERSE, ORDER_SHUFFLE };
 struct action {
 	int64_t latency_ms; /* -1: the option's */
 	int64_t call_ms;    /* -1: the option's */
+	int64_t queue_ms;   /* Twilio: waits so long before it is dialed */
 	long status;	    /* 0: the provider's own for what happened */
 	const char *body;   /* JSON text, or NULL */
 	const char *retry_after;

@@ -304,7 +304,7 @@ static const char *event_status(const struct call *c, enum delivery_kind kind)
 
 static void fill_state(const struct call *c, enum delivery_kind kind, struct fields *f)
 {
-	const int64_t times[] = {[DELIVERY_INITIATED] = c->created_at,
+	const int64_t times[] = {[DELIVERY_INITIATED] = c->created_at + c->action->queue_ms,
 				 [DELIVERY_RINGING] = c->ringing_at,
 				 [DELIVERY_IN_PROGRESS] = c->answered_at,
 				 [DELIVERY_AMD] = 0,

@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/results_facts.sql
 \ir lib/prepare.psql
-SELECT plan(62);
+SELECT plan(64);
 
 -- Applies one result as the consumer's role. Backoff from 60 s to 3600 s, an accepted call is looked up after 1200 s, an unknown after 10 s.
 CREATE FUNCTION fx.apply(job uuid, result text, refusal text DEFAULT NULL, provider_id text DEFAULT NULL, retry_at timestamptz DEFAULT NULL,
@@ -141,6 +141,19 @@ SELECT results_eq(format('SELECT state, next_check_at FROM live WHERE job_id = %
 SELECT is(fx.apply(:'job', 'unknown'), 'nothing', 'unknown twice changes nothing');
 SELECT is(fx.apply(:'job', 'accepted', NULL, 'p-3'), 'calling', 'a later proof of the call resolves it');
 SELECT is(fx.follow_up_of(:'job'), 'completed 1', 'and completes the follow-up');
+-- The wait of one that was not sent so often before.
+CREATE FUNCTION fx.wait_after(times integer, the_lane bigint) RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+	job uuid := fx.call(the_lane, 'dialing');
+BEGIN
+	INSERT INTO carillon.calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at)
+	SELECT carillon.uuid_v7(), tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, 'not_dialed', worker, due_at, claimed_at
+	FROM carillon.calls, generate_series(1, times) WHERE job_id = job;
+	PERFORM fx.apply(job, 'not_sent');
+	RETURN fx.wait_of(job);
+END $$;
+SELECT ok(fx.wait_after(2, :lane) BETWEEN 20 AND 40, 'the third time it waits longer');
+SELECT ok(fx.wait_after(90, :lane) BETWEEN 60 AND 120, 'but never longer than two minutes');
 SELECT fx.call(:lane, 'unknown') AS job \gset
 SELECT is(fx.apply(:'job', 'not_sent'), 'not_dialed', 'a later proof of absence resolves it too');
 SELECT is(fx.follow_up_of(:'job') || ', live: ' || fx.is_live(:'job'), 'pending 0, live: no', 'and gives the follow-up back');

@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing_seen.sql
 \ir lib/prepare.psql
-SELECT plan(118);
+SELECT plan(121);
 
 CREATE TYPE fx.claimed AS ("row" text, gate text, n bigint, claim_id bigint, job_id uuid, follow_up_id bigint, tenant text, kind text,
 	lead_id bigint, phone text, account text, attempt integer, due_at bigint, dial_by bigint);
@@ -165,6 +165,13 @@ SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''
 	SELECT fx.queued(fx.follow_up(fx.lead(), %1$s)) FROM generate_series(1, 2)', :two)), 1::bigint, 'live and queued ones of its other lanes fill them');
 SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one'';
 	UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE id < %s + 2', :first_due)), 8::bigint, 'another account''s do not');
+SELECT is(fx.jobs(format('UPDATE settings SET value = ''6'' WHERE key = ''account_queued_max'';
+	SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3); SELECT fx.queued(fx.follow_up(fx.lead(), %1$s)) FROM generate_series(1, 2)', :two)), 4::bigint,
+	'an account without a limit has a bounded queue, which live calls do not fill');
+SELECT is(fx.jobs(format('UPDATE settings SET value = ''2'' WHERE key = ''account_queued_max'';
+	SELECT fx.queued(fx.follow_up(fx.lead(), %s)) FROM generate_series(1, 3)', :two)), 0::bigint, 'a queue over its bound gets none');
+SELECT is(fx.jobs(format('UPDATE settings SET value = ''2'' WHERE key = ''account_queued_max''; UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one'';
+	SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3)', :two)), 2::bigint, 'one with a limit has both');
 
 -- ---- Rate: a bucket of a second's tokens ----------------------------------------------------------------------------------
 

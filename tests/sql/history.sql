@@ -19,7 +19,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/hang_ups.sql
 \ir lib/prepare.psql
-SELECT plan(91);
+SELECT plan(92);
 
 SELECT fx.lane('one') AS one, fx.lane('two') AS two \gset
 UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = :two;
@@ -124,6 +124,9 @@ SELECT cmp_ok(count(*), '>', 20::bigint, 'which were read') FROM gate;
 \set rows `cd :'root'/common/tbl && sed -n "s/^TABLE_ROW([A-Z_]*, \"\([a-z_]*\)\".*/\1/p" hang_up.h`
 SELECT bag_eq($$SELECT p FROM unnest('{omni,vapi,bland,convoso,twilio}'::text[]) p WHERE provider_hangs_up(p)$$, format('SELECT string_to_table(%L, E''\n'')', :'rows'),
 	'providers that end a call are those of hang_up.h');
+\set rows `cd :'root'/common/tbl && sed -n "s/^TABLE_ROW([A-Z_]*, \"\([a-z_]*\)\".*/\1/p" call_off.h`
+SELECT bag_eq($$SELECT p FROM unnest('{omni,vapi,bland,convoso,twilio}'::text[]) p WHERE provider_calls_off(p)$$, format('SELECT string_to_table(%L, E''\n'')', :'rows'),
+	'those that keep calls waiting are those of call_off.h');
 
 -- ---- Filters ------------------------------------------------------------------------------------------------------------
 
@@ -230,12 +233,12 @@ SELECT is(fx.answer(format('call_hang_up(%L)', :'talk')), '202 in_progress', 'on
 SELECT is((SELECT string_agg(reason, ' ') FROM transitions WHERE entity_id = :'talk'), 'hang_up', 'is the same wish');
 SET LOCAL ROLE carillon_consumer;
 CREATE TEMP TABLE due ON COMMIT DROP AS EXECUTE due_checks(10, 60, 'worker/1');
-EXECUTE hang_ups(ARRAY[:'talk']::uuid[], '{failed}', '{no answer}', 2);
+EXECUTE hang_ups(ARRAY[:'talk']::uuid[], '{hang_up}', '{failed}', '{no answer}', 2);
 RESET ROLE;
 SELECT is((SELECT hang_up FROM due WHERE job_id = :'talk'), true, 'the reconciler is told at once');
 SELECT is((SELECT hang_up_tries || ' ' || (hang_up_at IS NOT NULL) FROM live WHERE job_id = :'talk'), '1 true', 'a try that failed is repeated');
 SET LOCAL ROLE carillon_consumer;
-EXECUTE hang_ups(ARRAY[:'talk']::uuid[], '{failed}', '{no answer}', 2);
+EXECUTE hang_ups(ARRAY[:'talk']::uuid[], '{hang_up}', '{failed}', '{no answer}', 2);
 RESET ROLE;
 SELECT is((SELECT hang_up_at FROM live WHERE job_id = :'talk'), NULL, 'so often');
 SELECT is((SELECT string_agg(concat_ws('/', t ->> 'what', t ->> 'detail'), ' ' ORDER BY n) FROM fx.ask(format('call_get(%L)', :'talk')) r (status integer, body jsonb),
@@ -247,6 +250,7 @@ SELECT is(fx.answer('call_get(''s99999999'')'), '404 no such call', 'one that is
 -- ---- Indexes --------------------------------------------------------------------------------------------------------------------
 
 -- Nothing reads a large table through, whatever the planner believes of its size.
+SET LOCAL enable_seqscan = off;   -- as the processes' connections have it (common/pg_connect.c)
 CREATE FUNCTION fx.reads() RETURNS bigint LANGUAGE sql AS $$
 	SELECT sum(pg_stat_get_xact_numscans(c.oid))::bigint FROM pg_class c WHERE c.relname IN ('calls', 'follow_ups', 'leads', 'ended_calls') AND c.relkind = 'r'
 $$;

@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/api/sql/leads_bulk.sql
 \ir lib/prepare.psql
-SELECT plan(89);
+SELECT plan(93);
 
 -- ---- Values ---------------------------------------------------------------------------------------------------------
 
@@ -72,6 +72,17 @@ INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, acco
 SELECT gen_random_uuid(), 'fx', :f, 'follow_up', :lane, :lead, fx.account(), 'omni', phone_e164, 1, 'completed', 'w/1', now(), now() - interval '2 days'
 FROM leads WHERE id = :lead;
 SELECT is(fx.gate(:f, 'cap'), 'hold until 05 00:00', 'or a week');
+
+-- ---- A page of those that hardly one fits ----------------------------------------------------------------------------------
+
+SELECT max(id) AS m0 FROM leads \gset
+INSERT INTO leads (phone, stage) SELECT '+1' || 2125550120 + n, CASE n WHEN 5 THEN 'lost' ELSE 'new' END FROM generate_series(1, 6) n;
+SELECT min(id) AS m1, min(id) + 1 AS m2, min(id) + 3 AS m4, min(id) + 4 AS m5, min(id) + 5 AS m6 FROM leads WHERE id > :m0 \gset
+SELECT results_eq(format('SELECT * FROM leads_page(''lost'', NULL, NULL, NULL, NULL, %s, 2, %s)', after, walk_max),
+	format('SELECT %L::bigint[], %L::bigint', ids, read_to), what)
+FROM (VALUES (:m0, 200000, ARRAY[:m5], NULL, 'all are looked through'), (:m0, 2, '{}', :m2, 'of too many, so many, and how far that came'),
+	(:m4, 2, ARRAY[:m5], :m6, 'what was found is in the page')) v (after, walk_max, ids, read_to, what);
+SELECT is(body, '{"leads": [], "next": "7"}', 'a short page has a next') FROM page_answer('leads', NULL, 10, '{}', '{}', '7');
 
 -- ---- A long do-not-call list ----------------------------------------------------------------------------------------------
 

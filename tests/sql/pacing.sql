@@ -95,7 +95,7 @@ SELECT is(fx.ask(format('holiday_remove(''%s'')', :'day')), '404 no such holiday
 SELECT is(fx.ask('settings', '$.settings.keyvalue().key'), '200 ["redial", "stopped", "lead_window", "unknown_zone"]', 'what people may know');
 SELECT is(fx.ask('settings_change(''{"lead_window": {"start": "9:00", "end": "20:30"}, "unknown_zone": "lane"}'')', '$.settings.*.value ? (@.start == "09:00" || @ == "lane")'),
 	'200 [{"end": "20:30", "start": "09:00"}, "lane"]', 'and change');
-SELECT is(fx.ask('settings', '$.settings.lead_window.lasts'), '200 ["until a producer starts, which writes its LEAD_WINDOW"]', 'for as long as that lasts');
+SELECT is(fx.ask('settings', '$.settings.lead_window.lasts'), '200 ["until a producer starts with another LEAD_WINDOW"]', 'for as long as that lasts');
 SELECT is(fx.ask('settings_change(''{"lead_window": {"start": "20:00", "end": "08:00"}, "unknown_zone": "open", "stopped": true, "pacing": 1}'')'),
 	'422 lead_window pacing stopped unknown_zone', 'all that is wrong with a change');
 

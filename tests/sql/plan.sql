@@ -4,7 +4,7 @@ BEGIN;
 \ir lib/fixture.psql
 \set file producer/api/sql/plan.sql
 \ir lib/prepare.psql
-SELECT plan(26);
+SELECT plan(28);
 
 UPDATE settings SET value = '{"start": "08:00", "end": "21:00"}' WHERE key = 'lead_window';
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, attempts integer DEFAULT 3) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -94,6 +94,16 @@ SELECT is(fx.hours(:pace, 1, 'rate_per_second = NULL, max_concurrent = 1'), 'con
 INSERT INTO calls (job_id, tenant_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at, ended_at)
 SELECT uuid_v7(), 'fx', 'follow_up', :pace, 1, fx.account(), 'omni', '+12125550190', 1, 'completed', 'w/1', now(), now() - interval '30 seconds', now() FROM generate_series(1, 3);
 SELECT is(fx.hours(:pace, 24, 'max_concurrent = 2'), 'concurrency 240 of 250 later 0', 'then as long as those were');
+UPDATE accounts SET max_concurrent = 4 WHERE id = fx.account();
+SELECT fx.lane('beside') AS beside \gset
+CREATE TEMP TABLE elsewhere AS SELECT id, account_id FROM lanes WHERE id NOT IN (:pace, :beside);
+UPDATE lanes SET account_id = NULL FROM elsewhere WHERE lanes.id = elsewhere.id;
+SELECT is(fx.hours(:pace, 24, 'max_concurrent = 0'), 'account 480 of 250 later 0', 'an account''s slots are its only lane''s');
+SELECT count(fx.due(:beside, 5)) \gset
+SELECT is(fx.hours(:pace, 24, 'max_concurrent = 0'), 'account 240 of 250 later 0', 'or are shared with another that has something waiting');
+DELETE FROM follow_ups WHERE lane_id = :beside;
+UPDATE lanes SET account_id = elsewhere.account_id FROM elsewhere WHERE lanes.id = elsewhere.id;
+UPDATE accounts SET max_concurrent = 0 WHERE id = fx.account();
 SELECT is(plan_run(2, 3, '{10,0,0,10,0,0}', '{1,0,1,1,1,1}', 6), '{6,6,6}', 'what does not fit goes on when it is open to it');
 SELECT is(plan_run(1, 4, '{2,0,0,0}', '{1,1,1,1}', 0.5), '{0,1,0,1}', 'less than one call an hour');
 

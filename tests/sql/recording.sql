@@ -22,7 +22,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/mark_orphans.sql
 \ir lib/prepare.psql
-SELECT plan(88);
+SELECT plan(99);
 
 SELECT fx.lane('one') AS lane, fx.lane('two') AS two \gset
 UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = :two;
@@ -268,6 +268,24 @@ SELECT is(fx.status_of(:'absent'), 'ringing live ringing', 'it is taken up again
 SELECT is(fx.state(follow_up_id), 'cancelled because of call_found', 'its successor is called off') FROM calls WHERE job_id = :'absent';
 SELECT isnt(call_date, NULL, 'the lead counts as called') FROM leads WHERE id = (SELECT lead_id FROM calls WHERE job_id = :'absent');
 
+-- ---- A call that was refused inside the answer that names it, and ends by the webhook as well ------------------------------------------
+
+SELECT fx.call(:lane, 'rejected') AS refused \gset
+UPDATE calls SET http_status = 201, refusal = 'backpressure', error = 'call.start.error-subscription-concurrency-limit-reached' WHERE job_id = :'refused';
+SELECT fx.receive('redial', 'again-1#redial', :'refused', outcome => 'FAILED', body => '{"action": "schedule"}') \g /dev/null
+SELECT is(fx.apply('again-1#redial'), 'none', 'a decision on it waits for its end');
+SELECT is(state, 'parked', 'parked') FROM call_events WHERE event_id = 'again-1#redial';
+SELECT fx.receive('event', 'again-0', :'refused', 'queued', 1, 'p-31') \g /dev/null
+SELECT fx.receive('event', 'again-1', :'refused', 'ended', 4, 'p-31', outcome => 'FAILED') \g /dev/null
+UPDATE call_events SET ended_reason = 'call.start.error-subscription-concurrency-limit-reached' WHERE event_id = 'again-1';
+SELECT is(fx.apply('again-0', 'again-1', 'again-1#redial'), 'none', 'its end for that reason is the refusal once more');
+SELECT is(fx.status_of(:'refused'), 'rejected', 'it stays refused');
+SELECT is(fx.state(follow_up_id), 'pending', 'its follow-up waits for its next try') FROM calls WHERE job_id = :'refused';
+SELECT is(string_agg(DISTINCT state, ','), 'history', 'all of it is history') FROM call_events WHERE call_job_id = :'refused';
+SELECT is(decided_at, NULL, 'and no dial of the redial queue') FROM calls WHERE job_id = :'refused';
+SELECT fx.receive('event', 'again-2', :'refused', 'report', 5, 'p-31', outcome => 'SALE') \g /dev/null
+SELECT is(fx.apply('again-2'), 'rejected completed called off', 'an end for another reason shows life');
+
 -- ---- Decisions: one a call ---------------------------------------------------------------------------------------------------------
 
 -- A decision on a call; at so many minutes from now.
@@ -329,6 +347,13 @@ SELECT is(fx.redial_of(:'job'), 'none', 'success at the first call makes no reco
 SELECT fx.call(:lane, 'completed', 'p-51') AS job \gset
 SELECT fx.decide(:'job', 'd-11', 'callback', 'CALLBACK') \g /dev/null
 SELECT is(fx.redial_of(:'job'), 'pending 1 CALLBACK 30', 'a callback without a time is a redial');
+SELECT fx.call(:lane, 'completed', 'p-53') AS job \gset
+SELECT fx.decide(:'job', 'dc-1', 'callback', 'CALLBACK', 0, now() - interval '2 years') \g /dev/null
+SELECT is(fx.redial_of(:'job'), 'pending 1 CALLBACK 30', 'nor is one at a time that is over agreed upon');
+SELECT fx.decide(fx.next_call(:'job', 'p-54'), 'dc-2', 'callback', 'CALLBACK', 60, now() - interval '2 years') \g /dev/null
+SELECT is(fx.redial_of(:'job'), 'pending 2 CALLBACK,CALLBACK 90', 'said again, it is the next redial');
+SELECT fx.decide(fx.next_call(:'job', 'p-55'), 'dc-3', 'callback', 'CALLBACK', 100, now() + interval '180 years') \g /dev/null
+SELECT is(fx.redial_of(:'job'), 'pending 3 CALLBACK,CALLBACK,CALLBACK 130', 'nor one that nobody lives to see');
 SELECT fx.call(:lane, 'completed', 'p-52', 'campaign') AS job \gset
 SELECT fx.decide(:'job', 'd-12', 'schedule') \g /dev/null
 SELECT is(fx.redial_of(:'job'), 'none', 'a campaign''s call feeds no redial queue');

@@ -2,7 +2,7 @@
 -- Least privilege: exactly these rights on tables, columns and functions, and what they mean in use.
 BEGIN;
 \ir lib/fixture.psql
-SELECT plan(53);
+SELECT plan(63);
 
 -- ---- Every table right of every role, and no other -------------------------------------------------------------------
 
@@ -19,26 +19,26 @@ GROUP BY 1, 3;
 CREATE TEMP TABLE wanted (role, rights, tables) AS VALUES
 	('webhook', 'r', 'accounts outcome_rules outcome_words time_zones'),
 	('producer', 'rawd', 'tenants accounts lanes holidays leads follow_ups claims redial_queue redial_removed suppressions outcome_rules outcome_words settings campaigns campaign_contacts'
-		' pending_calls call_classifications workflow_calls workflow_runs uploads upload_rows'),
+		' pending_calls call_classifications workflow_calls workflow_runs uploads upload_rows processes'),
 	('producer', 'ra', 'transitions'),
-	('producer', 'raw', 'api_keys'),
-	('producer', 'rw', 'calls call_events dead_letters'),
+	('producer', 'raw', 'api_keys ended_totals'),
+	('producer', 'rw', 'calls call_events dead_letters audit_differences'),
 	('producer', 'rwd', 'live'),
-	('producer', 'rad', 'ended_calls'),
-	('producer', 'r', 'provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations workflow_arrows'
+	('producer', 'rad', 'ended_calls ended_sessions'),
+	('producer', 'r', 'audits provider_calls call_reports applied_offsets time_zones phone_zones schema_migrations workflow_arrows'
 		' scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
 	('consumer', 'r', 'tenants lanes holidays settings outcome_rules outcome_words accounts time_zones phone_zones schema_migrations claims campaigns workflow_arrows'),
 	('consumer', 'rw', 'follow_ups campaign_contacts pending_calls workflow_calls'),
-	('consumer', 'raw', 'leads call_classifications'),
-	('consumer', 'raw', 'calls provider_calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
-	('consumer', 'rawd', 'live'),
+	('consumer', 'raw', 'leads call_classifications ended_totals'),
+	('consumer', 'raw', 'audits audit_differences calls provider_calls call_events call_reports redial_queue suppressions dead_letters applied_offsets'),
+	('consumer', 'rawd', 'live processes'),
 	('consumer', 'rad', 'ended_calls'),
 	('consumer', 'ra', 'transitions'),
-	('readonly', 'r', 'tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
+	('readonly', 'r', 'audits audit_differences tenants lanes holidays leads follow_ups claims calls provider_calls live call_events call_reports redial_queue redial_removed suppressions'
 		' outcome_rules outcome_words settings transitions dead_letters applied_offsets time_zones phone_zones schema_migrations campaigns campaign_contacts'
-		' uploads upload_rows ended_calls pending_calls call_classifications workflow_arrows workflow_calls workflow_runs scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
+		' uploads upload_rows ended_calls ended_totals processes pending_calls call_classifications workflow_arrows workflow_calls workflow_runs scheduler_dashboard stuck_calls call_sessions scheduler_runs'),
 	('tenant', 'rawd', 'holidays leads suppressions redial_queue campaign_contacts call_classifications'),
-	('tenant', 'raw', 'lanes follow_ups campaigns redial_removed pending_calls workflow_calls'),
+	('tenant', 'raw', 'ended_totals lanes follow_ups campaigns redial_removed pending_calls workflow_calls'),
 	('tenant', 'ra', 'transitions'),
 	('tenant', 'ra', 'uploads'),
 	('tenant', 'rw', 'calls'),
@@ -83,7 +83,8 @@ SELECT is_empty('SELECT name FROM functions WHERE has_function_privilege(''caril
 SELECT is_empty(format('SELECT name FROM functions WHERE NOT is_trigger AND name <> ''note_migration'' AND NOT has_function_privilege(%L, oid, ''EXECUTE'')', role),
 	role || ' may call those of the schema')
 FROM (VALUES ('carillon_producer'), ('carillon_consumer'), ('carillon_readonly'), ('carillon_tenant')) v (role);
-SELECT is_empty($$SELECT name FROM functions JOIN pg_proc USING (oid) WHERE prosecdef AND name <> 'leads_like'$$, 'no function lends its owner''s rights, but for the search of names');
+SELECT is_empty($$SELECT name FROM functions JOIN pg_proc USING (oid) WHERE prosecdef AND name NOT IN ('leads_like', 'live_system')$$,
+	'no function lends its owner''s rights, but for the search of names, and what the page says of the system');
 SELECT is_empty($$SELECT c.relname FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'carillon'::regnamespace AND a.grantee = 0$$,
 	'everybody else has no right to a table');
 SELECT is_empty($$SELECT p.proname FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
@@ -152,6 +153,35 @@ FROM (VALUES
 	('readonly', 'SELECT name FROM accounts', 'works', 'sees accounts'),
 	('readonly', 'SELECT credentials FROM accounts', '42501', 'sees no credentials'),
 	('readonly', 'UPDATE leads SET paused = true', '42501', 'changes nothing')) v (role, command, expected, what);
+
+-- ---- All that a role must not do is tried ----------------------------------------------------------------------------------------
+
+-- Every table, whether it has rows or not: a right is asked for before a row is looked at.
+CREATE TEMP TABLE attempts AS
+SELECT r.role, c.relname || ' ' || p.privilege AS what, format(p.command, c.relname, a.attname) AS command
+FROM (VALUES ('webhook'), ('producer'), ('consumer'), ('readonly'), ('tenant')) r (role)
+CROSS JOIN pg_class c
+CROSS JOIN (VALUES ('r', 'SELECT', 'SELECT * FROM carillon.%1$I'), ('a', 'INSERT', 'INSERT INTO carillon.%1$I DEFAULT VALUES'),
+	('w', 'UPDATE', 'UPDATE carillon.%1$I SET %2$I = %2$I'), ('d', 'DELETE', 'DELETE FROM carillon.%1$I'),
+	('D', 'TRUNCATE', 'TRUNCATE carillon.%1$I CASCADE')) p (letter, privilege, command)
+CROSS JOIN LATERAL (SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attidentity = '' AND attgenerated = ''
+	AND attname NOT IN ('breaker_until', 'breaker_reason', 'stopped_at', 'stop_reason') ORDER BY attnum LIMIT 1) a
+WHERE c.relnamespace = 'carillon'::regnamespace AND (c.relkind IN ('r', 'p') OR c.relkind IN ('v', 'm') AND p.letter = 'r')
+AND NOT EXISTS (SELECT FROM wanted w, string_to_table(w.tables, ' ') t WHERE w.role = r.role AND t = c.relname AND w.rights LIKE '%' || p.letter || '%');
+
+SELECT is_empty(format('SELECT what, fx.as_role(role, command) FROM attempts WHERE role = %L AND fx.as_role(role, command) <> ''42501''', role),
+	format('%s: %s attempts on tables are refused', role, count(*)))
+FROM attempts GROUP BY role;
+
+CREATE TEMP TABLE beyond (command) AS VALUES ('CREATE TABLE carillon.mine ()'), ('CREATE FUNCTION carillon.mine() RETURNS int LANGUAGE sql RETURN 1'),
+	('ALTER TABLE carillon.leads DROP COLUMN phone'), ('DROP TABLE carillon.suppressions'), ('ALTER TABLE carillon.calls DISABLE TRIGGER ALL'),
+	('ALTER TABLE carillon.leads DISABLE ROW LEVEL SECURITY'), ('CREATE INDEX ON carillon.leads (phone)'), ('CREATE ROLE mine SUPERUSER'),
+	('ALTER ROLE carillon_webhook SUPERUSER'), ('CREATE SCHEMA mine'), ('CREATE EXTENSION file_fdw'), ('SET log_statement = none'),
+	('COPY (SELECT 1) TO PROGRAM ''true'''), ('COPY (SELECT 1) TO ''/tmp/mine'''), ('SELECT pg_read_file(''/etc/passwd'')'),
+	('SELECT rolpassword FROM pg_authid'), ('SET session_replication_role = replica'), ('SELECT pg_reload_conf()');
+SELECT is_empty(format('SELECT command, fx.as_role(%1$L, command) FROM beyond WHERE fx.as_role(%1$L, command) <> ''42501''', role),
+	role || ': nor does it get beyond its tables')
+FROM (VALUES ('webhook'), ('producer'), ('consumer'), ('readonly'), ('tenant')) v (role);
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -19,7 +19,8 @@ INSERT INTO call_events (message, account, event_id, tenant_id) VALUES ('event',
 INSERT INTO redial_queue (tenant_id, lead_id, phone_number, status) VALUES ('fx', 'r-1', '+12125550198', 'paused');
 INSERT INTO redial_removed (tenant_id, lead_id, phone_digits) VALUES ('fx', 'r-2', '12125550199');
 INSERT INTO suppressions (tenant_id, phone) VALUES ('fx', '+12125550197');
-INSERT INTO ended_calls (lane_id, status, at, job_id) VALUES (:'lane', 'completed', now(), :'job');
+INSERT INTO ended_calls (lane_id, status, at, job_id, lead_id) VALUES (:'lane', 'completed', now(), :'job', 1);
+INSERT INTO ended_totals (lane_id, status) VALUES (:'lane', 'completed');
 INSERT INTO call_classifications (tenant_id, phone_number, classification_type) VALUES ('fx', '+12125550196', 'human');
 INSERT INTO pending_calls (tenant_id, phone) VALUES ('fx', '+12125550196') RETURNING id AS pending_call \gset
 INSERT INTO workflow_calls (follow_up_id, pending_call_id) VALUES (:'follow_up', :'pending_call');
@@ -55,7 +56,7 @@ END $$;
 
 -- What of a table tenant `other` sees: its own row, its own lanes, and what is everybody's.
 CREATE TEMP TABLE seen ("table", by_other) AS VALUES ('tenants', 1), ('lanes', 3), ('time_zones', NULL), ('phone_zones', NULL),
-	('settings', 5), ('workflow_arrows', (SELECT count(*)::integer FROM workflow_arrows)), ('outcome_rules', (SELECT count(*)::integer FROM outcome_rules WHERE tenant_id IS NULL));
+	('settings', 7), ('workflow_arrows', (SELECT count(*)::integer FROM workflow_arrows)), ('outcome_rules', (SELECT count(*)::integer FROM outcome_rules WHERE tenant_id IS NULL));
 
 CREATE TEMP TABLE may AS
 SELECT c.relname::text COLLATE "default" AS "table",

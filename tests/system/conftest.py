@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the system tests.
 
-`servers`  PostgreSQL, Kafka and the schema registry, started once for all tests of a worker
+`servers`  PostgreSQL and Kafka, started once for all tests of a worker, and the schema registry if one asks for it
 `stack`    this test's own Carillon (lib/stack.py): fresh database, own topics, a simulator; the test starts the
            processes it wants. At the end all are stopped and judged: a sanitizer report, an unexpected exit code,
            a secret or a full phone number in a log, or a job that was dialed twice fails the test.
@@ -39,15 +39,14 @@ def servers(directory):
     if missing:
         pytest.fail(f"not built in {BIN}: {', '.join(missing)}", pytrace=False)
     started = Servers(Postgres(directory / "pg"), Kafka(directory / "kafka"), Registry(directory / "registry"))
-    everyone = (started.postgres, started.kafka, started.registry)
     try:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda server: server.start(), everyone))
+            list(pool.map(lambda server: server.start_first(), (started.postgres, started.kafka)))
         environment = {"KAFKA_BROKERS": started.kafka.address}
         databases.make_template(started.postgres, BIN / "carillon-producer", environment)
         yield started
     finally:
-        for server in everyone:
+        for server in (started.postgres, started.kafka, started.registry):
             server.kill()
 
 

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A huge campaign and a small one that starts later: the small one is done at its own pace.
 
-50,000 contacts wait in the huge one, put in by SQL; CARILLON_FAIRNESS_CONTACTS says another number (200000 is the full size).
+50,000 contacts wait in the huge one, put in by SQL; with CARILLON_FULL=1 200,000.
 """
 
-import os
 import time
 
 import pytest
-from lib.stack import SECRETS
+from lib.stack import FULL, SECRETS
 
 KEY = SECRETS["ADMIN_API_KEY"]
-CONTACTS = int(os.environ.get("CARILLON_FAIRNESS_CONTACTS", 50_000))
+CONTACTS = 200_000 if FULL else 50_000
 SMALL = 20
 
 

@@ -3,13 +3,12 @@
 
 CARILLON_FULL=1 makes the campaign as large, and its calls as long, as those of a real one: some 17 minutes."""
 
-import os
 import time
 
 import pytest
-from lib.stack import SECRETS
+from lib.stack import FULL, SECRETS
 
-CONTACTS, CALL_MS = (5000, 2000) if os.environ.get("CARILLON_FULL") == "1" else (300, 300)
+CONTACTS, CALL_MS = (5000, 2000) if FULL else (300, 300)
 MOST = 10
 LEAST_S = CONTACTS * CALL_MS / 1000 / MOST
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping campaigns under load, fifty times: the provider's ledger says when the last call began, and that nobody is left out."""
+"""Stopping campaigns under load, fifty times (fifteen in the usual run): the provider's ledger says when the last call began, and that nobody is left out."""
 
 import re
 import time
 from datetime import datetime
 
 import pytest
-from lib.stack import SECRETS
+from lib.stack import FULL, SECRETS
 
-CAMPAIGNS, ROUNDS = 5, 10
+CAMPAIGNS, ROUNDS = 5, 10 if FULL else 3
 CONTACTS = 80  # each has so many left, or more, at each stop
 PROMISE_S = 1.0
 
@@ -83,7 +83,7 @@ def test_the_last_call_begins_within_a_second_of_a_stop_and_a_start_goes_on_with
 
     late.sort()
     print(f"{stops} stops; the last call began after the answer by (ms): " + " ".join(f"{1000 * s:.0f}" for s in late))
-    assert stops == 50 and late[-1] <= PROMISE_S, "the worst of fifty"
+    assert stops == CAMPAIGNS * ROUNDS and late[-1] <= PROMISE_S, "the worst of all"
     stack.wait_until(lambda: sum(made().values()) == len(whose), 90, "the rest")
     stack.wait_count(0, "follow_ups", "status <> 'completed'")
     assert stack.ledger()["phones"] == dict.fromkeys(whose, 1), "nobody twice, nobody left out"

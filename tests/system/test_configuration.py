@@ -33,13 +33,14 @@ WRONG = {
     "producer": {
         "LISTEN": "nowhere", "LOG_LEVEL": "loud", "TICK_MS": "0", "LEAD_WINDOW": "25:00-26:00", "SECRET_KEY": "abc123",
         "UNKNOWN_ZONE": "open", "SCHEDULE": "sometimes", "VAPI_API_KEY": "key-of-vapi", "OMNI_AGENT_ID": "seven",
-        "OMNI_BASE_URL": "ftp://omni", "RETRY_BASE_S": "4000", "AUTO_MIGRATE": "perhaps", "TOPIC_PREFIX": "a b",
-        "TWILIO_NUMBER": "12", "KAFKA_PROPERTIES": "/nonexistent/kafka.properties",
+        "OMNI_BASE_URL": "ftp://omni", "REDIAL_MAX_ATTEMPTS": "0", "AUTO_MIGRATE": "perhaps", "TOPIC_PREFIX": "a b",
+        "TWILIO_NUMBER": "12", "KAFKA_PROPERTIES": "/nonexistent/kafka.properties", "WORKFLOW_ZONE": "Mars/Olympus",
+        "WORKFLOW_HOURS": "9-5", "CLASSIFICATION_UNCLEAR": "guess", "STUCK_MINUTES": "soon",
     },
     "consumer": {
         "LISTEN": "127.0.0.1:99999", "ROLES": "dispatch,dance", "HTTP_SLOTS": "-1", "PROVIDER_TIMEOUT_S": "58",
         "VAPI_BASE_URL": "http://vapi.test", "KAFKA_SESSION_TIMEOUT_MS": "5", "RECORD_BATCH_MAX": "many",
-        "WATCHDOG_MS": "1e9", "SCHEMA_REGISTRY_URL": "registry",
+        "WATCHDOG_MS": "1e9", "SCHEMA_REGISTRY_URL": "registry", "RETRY_BASE_S": "4000",
     },
     "webhook": {
         "LISTEN": "127.0.0.1", "WEBHOOK_BODY_MAX": "5000000", "WEBHOOK_SNAPSHOT": "/tmp/snapshot",

@@ -36,6 +36,22 @@ def test_a_call_by_hand(stack):
     stack.wait_until(lambda: stack.ledger()["total"] == 2, 20, "dialed again")
 
 
+def test_what_waits_is_called_now(stack):
+    stack.start()
+    stack.sim.script([{"action": {"outcome": "SALE", "call_ms": 100}}])
+    lead = stack.lead(auto_follow_up=False)
+    waiting = call(stack, "POST", json={"lead_id": lead["id"], "due_at": "2099-01-01T00:00:00Z"}).json()
+    stack.db.execute("update carillon.lanes set active = false where name = 'follow_ups'")
+    hurried = call(stack, "POST", f"/{waiting['id']}/now")
+    assert hurried.status_code == 200 and hurried.json()["priority"] == 2 and hurried.json()["due_at"] < "2099"
+    assert call(stack, "POST", "/999999/now").status_code == 404
+    stack.db.execute("update carillon.lanes set active = true where name = 'follow_ups'")
+    stack.wait_until(lambda: call(stack, "GET", f"/{waiting['id']}").json()["status"] == "completed", 20, "dialed")
+    assert stack.ledger()["phones"] == {lead["phone"]: 1}
+    assert call(stack, "POST", f"/{waiting['id']}/now").status_code == 409
+    assert stack.value("select to_state || ' ' || reason from transitions where entity = 'call' and entity_id = %s", f"s{waiting['id']}") == "scheduled now"
+
+
 def test_one_open_follow_up_a_lead(stack):
     stack.start("producer", PRODUCER_ROLES="api")
     lead = stack.lead()

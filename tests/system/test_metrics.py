@@ -77,12 +77,14 @@ def test_metrics_are_well_formed_and_true(stack):
     stack.start(FOLLOW_UP_ACCOUNT="vapi")
     for process in stack.processes:
         check(process)  # also before anything has happened
+    stack.db.execute("update carillon.lanes set active = false where name = 'follow_ups'")
     leads = stack.leads(10)
     skipped = stack.lead(phone="12")
     stack.sim.script([
         {"match": {"phone": leads[0]["phone"]}, "action": {"status": 400, "body": {"message": ["customer.number is odd"]}}},
         {"action": {"outcome": {"SALE": 1, "BUSY": 1}, "call_ms": 100}},
     ])
+    stack.db.execute("update carillon.lanes set active = true where name = 'follow_ups'")
     stack.wait_count(9, "calls", "ended_at is not null and decided_at is not null")
     stack.wait_count(1, "follow_ups", f"lead_id = {skipped['id']} and status = 'skipped'")
     stack.wait_until(lambda: stack.sim.stats()["webhooks_pending"] == 0, 20, "every webhook delivered")
@@ -93,7 +95,8 @@ def test_metrics_are_well_formed_and_true(stack):
     assert total(producer, "carillon_seeded", source="lead") == 11
     assert total(producer, "carillon_claimed") == total(producer, "carillon_published") == 10
     assert total(producer, "carillon_held", gate="number") == 1
-    assert total(producer, "carillon_postgres_up") == total(producer, "carillon_kafka_ready") == 1
+    for process in (producer, consumer, webhook):
+        assert total(process, "carillon_postgres_up") == total(process, "carillon_kafka_ready") == 1
     assert total(consumer, "carillon_dispatched", result="accepted") == 9
     assert total(consumer, "carillon_dispatched", result="refused") == 1
     assert total(consumer, "carillon_dispatched") == stack.sim.stats()["posts"] == 10

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kafka and PostgreSQL away while leads fall due and calls end. CARILLON_LONG=1: for a minute instead of seconds."""
+"""Kafka and PostgreSQL away while leads fall due and calls end. CARILLON_FULL=1: for a minute instead of seconds."""
 
-import os
 import time
 
 import httpx
 import pytest
 from lib import events
-from lib.stack import SECRETS
+from lib.stack import FULL, SECRETS
 
-AWAY_S = 60 if os.environ.get("CARILLON_LONG") else 5
+AWAY_S = 60 if FULL else 5
 
 
 @pytest.mark.timeout(300)

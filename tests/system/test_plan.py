@@ -76,7 +76,7 @@ def test_lanes_and_settings_change_and_say_for_how_long(stack):
     (its_lane,) = [n["id"] for n in api(stack, "GET", "/lanes?campaigns=true")["lanes"] if n["campaign"] == its]
     assert f"/api/campaigns/{its}" in api(stack, "PATCH", f"/lanes/{its_lane}", {"max_concurrent": 1}, 409)["detail"]
 
-    # A lead window that is over: what would be called waits, until the settings or a start of the producer open it.
+    # A lead window that is over: what would be called waits, until the settings or a start with another environment open it.
     kiritimati = now + timedelta(hours=14)
     ends = {"start": "00:00", "end": f"{kiritimati:%H:%M}"} if kiritimati.hour else {"start": "23:00", "end": "24:00"}
     shown = api(stack, "PATCH", "/settings", {"lead_window": ends})["settings"]["lead_window"]
@@ -84,7 +84,9 @@ def test_lanes_and_settings_change_and_say_for_how_long(stack):
     late = stack.lead(time_zone="Pacific/Kiritimati")
     stack.wait_count(1, "follow_ups", "status = 'pending' and gate = 'lead_window'")
     stack.producer.restart()
-    assert api(stack, "GET", "/settings")["settings"]["lead_window"]["value"] == {"start": "00:00", "end": "24:00"}
+    assert api(stack, "GET", "/settings")["settings"]["lead_window"]["value"] == ends
+    stack.producer.restart(LEAD_WINDOW="00:00-23:59")
+    assert api(stack, "GET", "/settings")["settings"]["lead_window"]["value"] == {"start": "00:00", "end": "23:59"}
     stack.wait_until(lambda: stack.sim.dialed(late["phone"]) == 1, 30, "it is called with the window of the environment")
     api(stack, "GET", "/plan?hours=169", status=422)
     api(stack, "GET", "/plan?campaign=99999", status=404)

@@ -167,7 +167,7 @@ def _settled(probe):
 def test_stopping_under_load_is_clean(stack):
     stack.start(HTTP_SLOTS=10, FOLLOW_UP_ACCOUNT="vapi", **QUICK)
     stack.sim.script([{"action": {"outcome": {"SALE": 1, "NO_ANSWER": 1}, "call_ms": 300, "latency_ms": 400}}])
-    leads = stack.leads(80)
+    leads = stack.leads(240)
     for number, process in enumerate([stack.consumer, stack.webhook, stack.producer, stack.consumer]):
         stack.wait_until(lambda number=number: stack.sim.stats()["in_flight"] >= 5
                          and stack.ledger()["total"] >= 12 * (number + 1), 20, "POSTs in flight")
@@ -176,9 +176,9 @@ def test_stopping_under_load_is_clean(stack):
             assert stack.sim.stats()["in_flight"] == 0
             assert stack.count("calls", "status in ('dialing', 'unknown')") == 0
         process.start()
-    stack.wait_count(80, "calls", "ended_at is not null and decided_at is not null", timeout=60)
+    stack.wait_count(240, "calls", "ended_at is not null and decided_at is not null", timeout=60)
     assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
-    assert stack.sim.stats()["posts"] == stack.count("calls") == 80
+    assert stack.sim.stats()["posts"] == stack.count("calls") == 240
     assert not list(stack.consumer.log_events("call.unknown"))
     assert stack.count("calls", "error is not null") == 0
     stack.assert_nothing_lost()

@@ -106,6 +106,34 @@ def test_a_call_is_ended_by_hand(stack):
     assert {request["headers"]["content-type"] for request in ended} == {"application/x-www-form-urlencoded"}
 
 
+def test_what_waits_when_its_window_closes_is_called_off(stack):
+    """Twilio takes no latest time for a call: it would ring when its turn comes, at night."""
+    stack.start(**QUICK)
+    stack.db.execute("update lanes set window_start = (now() at time zone 'UTC' - interval '1 hour')::time, time_zone = 'UTC', use_lead_window = false,"
+                     " window_end = (now() at time zone 'UTC' + interval '8 seconds')::time where tenant_id = 'default' and name = 'follow_ups'")
+    waiting = {"outcome": "HUMAN", "call_ms": 1000, "queue_ms": 600_000}
+    leads = leads_of(stack, "twilio", {
+        "waits": [{"action": waiting}],
+        "waits, and nobody tells": [{"action": waiting | {"webhook": {"lost": True}}}],
+        "talks": [{"action": {"outcome": "HUMAN", "call_ms": 15_000}}],
+    })
+    stack.wait_count(3, "calls", "status <> 'dialing' and dial_by is not null")
+    assert not stack.sim.requests(f"{CALLS}/", "POST")
+    stack.wait_count(2, "calls", "outcome = 'CANCELLED' and ended_reason = 'canceled' and decided_at is not null", timeout=60)
+    assert stack.value("select bool_and(ended_at >= date_trunc('second', dial_by)) from calls where outcome = 'CANCELLED'")
+    stack.wait_count(2, "transitions", "reason = 'call_off_told'")
+    told = stack.rows("select note, entity_id from transitions where reason = 'call_off_told'")
+    off = stack.rows("select job_id, provider_call_id from calls where outcome = 'CANCELLED'")
+    assert sorted(row["entity_id"] for row in told) == sorted(str(call["job_id"]) for call in off)
+    assert {row["note"] for row in told} == {"it waited at its provider until its window closed"}
+    asked = stack.sim.requests(f"{CALLS}/", "POST")
+    assert {request["path"]: request["body"] for request in asked} == {f"{CALLS}/{call['provider_call_id']}.json": "Status=canceled" for call in off}
+    assert len(asked) == 2
+    stack.wait_count(1, "calls", f"outcome = 'HUMAN' and lead_id = {leads['talks']['id']}")
+    rang = stack.rows("select distinct call_job_id from call_events where message = 'event' and type in ('ringing', 'in_progress')")
+    assert not {row["call_job_id"] for row in rang} & {call["job_id"] for call in off}
+
+
 def test_codes_say_what_was_refused(stack):
     stack.start(**QUICK)
     leads = leads_of(stack, "twilio", {
@@ -204,6 +232,19 @@ def test_somebody_elses_call_to_the_number_proves_nothing(stack):
     stack.lead(phone=phone)
     stack.wait_count(1, "follow_ups", "status = 'undetermined'", timeout=60)
     assert [call["status"] for call in stack.rows("select status from calls")] == ["undetermined"]
+
+
+def test_a_call_from_another_number_is_not_taken_for_a_lost_one(stack):
+    """Somebody else's by the same account, after the claim: it looks like the lost one but for its number."""
+    stack.start(**QUICK)
+    phone = stack.phone()
+    stack.sim.script([{"times": 1, "action": {"reset_after_body": {"dialed": False}}}, {"action": {"call_ms": 600_000, "webhook": {"lost": True}}}])
+    stack.lead(phone=phone)
+    stack.wait_count(1, "calls")
+    stack.sim.process.http.post(f"{CALLS}.json", auth=KEY, data={
+        "To": phone, "From": "+12025550199", "Url": "https://instructions.example.test/other"}).raise_for_status()
+    stack.wait_count(1, "follow_ups", "status = 'undetermined'", timeout=60)
+    assert [call["provider_call_id"] for call in stack.rows("select provider_call_id from calls")] == [None]
 
 
 def test_callbacks_in_any_order_doubled_and_late(stack):

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from lib.stack import BIN, SECRETS
+from lib.stack import BIN, FULL, SECRETS
 
 KEY = SECRETS["ADMIN_API_KEY"]
 CSV = {"Content-Type": "text/csv"}
@@ -117,7 +117,6 @@ def test_forms_and_other_bodies(stack):
     form = {"file": ("list.csv", text, "application/vnd.ms-excel")}
     answer = call(stack, "POST", f"/{its}/contacts", data={"note": "x" * 100000}, files=form).json()
     assert counts(answer) == (5000, 0, 0, 0)
-    assert counts(upload(stack, its, [{"phone": stack.phone(), "first_name": "Nia"}, 5, {"phone": "no"}], headers={}, )) == (1, 0, 0, 2) if False else True
     answer = call(stack, "POST", f"/{its}/contacts", json=[{"phone": stack.phone(), "first_name": "Nia"}, 5, {"phone": "no"}]).json()
     assert counts(answer) == (1, 0, 0, 2)
     assert [len(row) for row in rejected_rows(stack, answer)] == [3, 3, 3]
@@ -179,21 +178,22 @@ def memory_mb(process, what):
 
 
 def processor_seconds(pids):
+    """Of their time on a processor, to the nanosecond: sampled by the clock's tick it is off by half when others run too."""
     spent = 0
     for pid in pids:
-        with open(f"/proc/{pid}/stat") as stat:
-            spent += sum(int(t) for t in stat.read().rsplit(")", 1)[1].split()[11:13])
-    return spent / os.sysconf("SC_CLK_TCK")
+        with open(f"/proc/{pid}/schedstat") as stat:
+            spent += int(stat.read().split()[0])
+    return spent / 1e9
 
 
 @pytest.mark.timeout(600)
 def test_a_large_file(stack):
-    """200,000 rows, 3,000 of them faulty, within a minute and in little memory.
+    """200,000 rows, 3,000 of them faulty, within a minute and in little memory; in the usual run a quarter of both.
 
     The minute is one of processor time: receiving and applying are done by one process and its session one after the other, and
     other tests run beside this. A sanitized build has two. Of the memory what the process had before is left out, which is mostly the sanitizers'.
     """
-    rows = int(os.environ.get("CARILLON_UPLOAD_ROWS", 200_000))
+    rows = int(os.environ.get("CARILLON_UPLOAD_ROWS", 200_000 if FULL else 50_000))
     stack.start("producer")
     its = campaign(stack)
     upload(stack, its, "phone\n" + "".join(f"{stack.phone()}\n" for _ in range(2000)), "?preview=true")
@@ -237,8 +237,8 @@ def test_a_client_that_goes_away_has_changed_nothing(stack):
     good = 20_000 - len(bad)
     with send_head(stack, its, len(body)) as connection:
         connection.sendall(body[: len(body) // 2])
-        stack.wait_until(lambda: stack.value("select rows from uploads") > 5000, 30, "some rows")
-    stack.wait_count(1, "uploads", "state = 'abandoned' and tidied")
+        stack.wait_until(lambda: (stack.value("select rows from uploads") or 0) > 5000, 30, "some rows")
+    stack.wait_count(1, "uploads", "state = 'abandoned' and tidied", timeout=60)
     assert stack.count("upload_rows") == stack.count("leads") == stack.count("campaign_contacts") == 0
     with send_head(stack, its, len(body)) as connection:  # whole, and then away before the answer
         connection.sendall(body)
@@ -297,6 +297,20 @@ def test_what_others_note_in_a_lead_meanwhile_stays(stack):
     thread.join()
     assert counts(answers[0]) == (1, 0, 0, 0)   # no contact yet
     assert stack.value("select raw_payload from carillon.leads") == {"dispatch": {"status": "completed"}, "variables": {"a": "1"}}
+
+
+def test_a_lead_that_others_make_meanwhile_is_no_obstacle(stack):
+    stack.start("producer")
+    its, answers = campaign(stack), []
+    body = json.dumps([{"phone": stack.phone(), "external_id": "x9"}])
+    thread = threading.Thread(target=lambda: answers.append(upload(stack, its, body, headers={"Content-Type": "application/json"})))
+    with stack.db.transaction():
+        stack.db.execute("insert into carillon.leads (phone, external_id, auto_follow_up) values (%s, 'x9', false)", (stack.phone(),))
+        thread.start()
+        stack.wait_until(lambda: stack.value("select count(*) from pg_locks where not granted") > 0, 20, "the batch waits for it")
+    thread.join()
+    assert answers[0]["state"] == "done" and counts(answers[0]) == (1, 0, 0, 0), "at once, not when it is taken over"
+    assert stack.rows("select external_id from leads order by id") == [{"external_id": "x9"}, {"external_id": None}]
 
 
 def test_another_producer_goes_on_where_one_was_killed(stack):

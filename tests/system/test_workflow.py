@@ -2,7 +2,6 @@
 """Workflow calls through all processes: each way of the guide's diagram, with a classifier that the test plays."""
 
 import json
-import os
 import threading
 import time
 import uuid
@@ -10,10 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 from lib.schemas import Schemas
+from lib.stack import FULL
 
 CLASSIFIER = "twilio"  # the account of classification calls
 TASK = "vapi"
-NUMBERS, CALLS = (50, 1000) if os.environ.get("CARILLON_LONG") else (10, 60)
+NUMBERS, CALLS = (50, 1000) if FULL else (10, 60)
 
 
 class Workflow:
@@ -105,9 +105,9 @@ def workflow(stack):
     made.check()
 
 
-def script(stack, task="SALE", classify="HUMAN", classify_ms=300):
+def script(stack, task="SALE", classify="HUMAN", classify_ms=300, **more):
     stack.sim.script([
-        {"match": {"provider": CLASSIFIER}, "action": {"latency_ms": 5, "call_ms": classify_ms, "outcome": classify}},
+        {"match": {"provider": CLASSIFIER}, "action": {"latency_ms": 5, "call_ms": classify_ms, "outcome": classify} | more},
         {"match": {"provider": TASK}, "action": {"latency_ms": 5, "call_ms": 50, "outcome": task}},
     ])
 
@@ -216,7 +216,7 @@ def test_retries_are_exhausted(stack, workflow):
 
 
 def test_nobody_can_say_who_answered(stack, workflow):
-    script(stack)
+    script(stack, answered_by="unknown")
     workflow.start()
     unknown, unsure, silent = (workflow.pending() for _ in range(3))
     for call in (unknown, unsure, silent):

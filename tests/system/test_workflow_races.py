@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two schedulers, recorders and people at the same pending calls: statement by statement, on connections of their own."""
+"""Two schedulers, recorders and people at the same pending calls: statement by statement, on connections of their own, or as processes."""
 
 import threading
 from pathlib import Path
@@ -78,6 +78,39 @@ def test_two_schedulers_take_the_same_row_and_one_wins(stack, sessions):
     assert stack.count("follow_ups") == 3 and len(calls) == 3
 
 
+def test_two_producers_at_the_same_rows_take_each_step_once(stack):
+    """As real processes: whoever comes second to a row goes on with others, and has nothing to complain of."""
+    stack.db.execute("""
+        create table public.steps (call text, step text, backend integer);
+        create function public.step() returns trigger language plpgsql security definer as $$
+        begin
+            insert into public.steps values (new.entity_id, new.to_state, pg_backend_pid());
+            perform pg_sleep(0.02);   -- so that both are at it at the same time
+            return null;
+        end $$;
+        create trigger step after insert on carillon.transitions for each row
+            when (new.entity = 'pending_call' and new.actor = 'workflow') execute function public.step()""")
+    producers = stack.start("producer", "producer", CLASSIFY_ACCOUNT="twilio", TASK_ACCOUNT="vapi", WORKFLOW_HOURS="00:00-24:00")
+    phones = [stack.phone() for _ in range(20)]
+    known = set(phones[::2])
+    for phone in known:
+        stack.insert("call_classifications", phone_number=phone, classification_type="ivr_only")
+    for _ in range(6):   # each time both are told that there is something to do
+        with stack.db.transaction():
+            for phone in phones:
+                pending(stack, phone)
+        stack.stays(lambda: True, 0.5, "time passes")
+    stack.wait_count(120, "pending_calls", "follow_up_id is not null", timeout=60)
+    assert stack.value("select count(distinct backend) from public.steps") == 2
+    assert stack.rows("select call, step, count(*) from public.steps group by 1, 2 having count(*) > 1") == []
+    assert stack.value("select count(*) from public.steps") == 240
+    # One task call for each pending call to a known number, one classification call for each other number.
+    assert {row["kind"]: row["n"] for row in stack.rows("select kind, count(*) as n from carillon.follow_ups group by 1")} == {"task": 60, "classify": 10}
+    assert stack.count("workflow_runs", "error is not null") == 0
+    for producer in producers:
+        assert [entry for entry in producer.log_events() if entry["level"] == "error"] == []
+
+
 def test_two_schedulers_ask_for_one_number_and_it_is_classified_once(stack, sessions):
     first, second = sessions
     phone = stack.phone()
@@ -146,3 +179,22 @@ def test_who_is_late_by_version_changes_nothing(stack, sessions):
     finish()
     assert seen == [0]
     assert stack.value("select version from carillon.pending_calls") == 2
+
+
+def test_a_number_becomes_known_while_its_call_is_claimed(stack, sessions):
+    """Whoever says who answers does not wait for the dispatcher, which would wait for it in turn: the call is made."""
+    first, _ = sessions
+    phone = stack.phone()
+    pending(stack, phone)
+    first.run()
+    first.db.commit()
+    consumer = Session(stack, "consumer")
+    consumer.db.execute("select id from carillon.follow_ups for update")   # as a claim begins
+    first.db.execute("set lock_timeout = '1s'")
+    first.db.execute("insert into carillon.call_classifications (phone_number, classification_type) values (%s, 'ivr_only')", (phone,))
+    consumer.db.execute("update carillon.follow_ups set status = 'dialing'")
+    consumer.db.commit()
+    consumer.db.close()
+    first.db.commit()
+    assert states(stack) == ["classifying"]
+    assert stack.count("follow_ups", "status = 'dialing'") == 1

@@ -45,6 +45,20 @@ def test_a_human_who_answers_is_the_conversation(stack, workflow):
     assert [made["provider"] for made in stack.sim.calls(phone)] == ["twilio"]
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "looked up"])
+def test_a_person_is_detected_and_no_classifier_speaks(stack, workflow, told):
+    silent = {} if told else {"amd_not_in_end": True, "amd_lost": True}
+    stack.sim.script([{"match": {"provider": "twilio"}, "action": {"outcome": "HUMAN", "call_ms": 500} | silent}])
+    workflow.start()
+    call = workflow.pending()
+    if not told:
+        stack.wait_count(1, "calls", "status = 'completed' and outcome is null", timeout=60)
+        stack.db.execute("update carillon.live set next_check_at = now()")
+    workflow.wait(call, "completed", timeout=60)
+    assert stack.value("select ended_reason from calls") == "human"
+    assert workflow.history(call) == ["new", "checking_classification", "needs_classification", "classifying", "completed"]
+
+
 def test_nobody_answers(stack, workflow):
     script(stack, "NO_ANSWER", classification="human")
     workflow.start()
@@ -53,3 +67,16 @@ def test_nobody_answers(stack, workflow):
     workflow.wait(call, "retry_pending", timeout=60)
     assert not stack.count("call_classifications")
     assert [made["provider"] for made in stack.sim.calls(phone)] == ["twilio"]
+
+
+def test_a_call_that_waits_at_twilio_when_the_hours_are_over_is_called_off(stack, workflow):
+    stack.sim.script([{"match": {"provider": "twilio"}, "action": {"outcome": "HUMAN", "call_ms": 1000, "queue_ms": 600_000}}])
+    workflow.start()
+    stack.db.execute("update carillon.lanes set window_start = (now() at time zone 'UTC' - interval '1 hour')::time, time_zone = 'UTC',"
+                     " window_end = (now() at time zone 'UTC' + interval '6 seconds')::time where tenant_id = 'default' and name = 'workflow'")
+    call = workflow.pending()
+    workflow.wait(call, "classifying")
+    workflow.wait(call, "retry_pending", timeout=60)
+    row = stack.row("select last_error, next_action_at > now() + interval '22 hours' as next_day from carillon.pending_calls where id = %s", call)
+    assert row == {"last_error": "cancelled", "next_day": True}
+    assert stack.count("call_events", "type in ('ringing', 'in_progress')") == 0

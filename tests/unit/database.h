@@ -67,6 +67,14 @@ static inline void sql_run(PGconn *conn, const char *sql)
 	free(sql_value(conn, sql));
 }
 
+/* A test's processes are gone, their sessions may still be at a statement. */
+static inline void sql_alone(PGconn *conn)
+{
+	sql_run(conn, "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+		      "where datname = current_database() and pid <> pg_backend_pid() "
+		      "and backend_type = 'client backend'");
+}
+
 /* As the keywords of `conn`, but for another database. */
 static inline void database_url(PGconn *conn, const char *name, struct buf *url)
 {

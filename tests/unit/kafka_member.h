@@ -20,7 +20,7 @@ struct member {
 	int refused;
 	int assigns;
 	int revokes;
-	size_t assigned; /* partitions of the last assignment */
+	size_t assigned; /* partitions that it has */
 	bool defer;
 	int64_t from; /* offset set in on_assign */
 	struct kafka_partition *parts;
@@ -86,6 +86,7 @@ static inline void on_revoke(void *arg, const struct kafka_partition *parts, siz
 	for (size_t i = 0; i < n && s->store_at_revoke; i++)
 		kafka_consumer_store(s->c, parts[i].topic, parts[i].partition,
 				     s->next[parts[i].partition]);
+	s->assigned = 0;
 }
 
 static inline void on_error(void *arg, const char *reason, bool fatal)

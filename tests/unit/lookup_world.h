@@ -33,7 +33,8 @@ struct world {
 	struct {
 		int64_t at;
 		int job;
-		bool anonymous; /* Bland's record has no job id */
+		bool anonymous;	  /* Bland's record has no job id */
+		const char *from; /* Twilio's row tells it; NULL: it does not */
 	} calls[ROWS_MAX];
 	int calls_count;
 	int requests;
@@ -217,6 +218,9 @@ static inline void handle_twilio_list(void *arg, struct http_exchange *x)
 						      json_sprintf("CA%d", i), "to", phone,
 						      "date_created", at, "status", "ringing",
 						      "direction", "outbound-api"));
+		if (w->calls[i].from)
+			json_object_set_new(json_array_get(rows, json_array_size(rows) - 1), "from",
+					    json_string(w->calls[i].from));
 	}
 	json_t *next = found > size || w->hidden ? json_string("/next") : json_null();
 	respond(w, x, json_pack("{s:o, s:o}", "calls", rows, "next_page_uri", next));

@@ -14,7 +14,7 @@
 #include "common/accounts.h"
 #include "common/seal.h"
 
-static const unsigned char key[SEAL_KEY_BYTES] = "0123456789abcdef0123456789abcde";
+static const struct seal_keys keys = {1, {"0123456789abcdef0123456789abcde"}};
 
 static struct config *load(enum config_process process, const char *const *variables)
 {
@@ -66,7 +66,7 @@ static PGresult *result_of(const struct row *rows, int n)
 		char hex[2000];
 		buf_init(&sealed, 900);
 		if (rows[r].credentials) {
-			assert_int_equal(seal(key, rows[r].name, rows[r].credentials,
+			assert_int_equal(seal(keys.key[0], rows[r].name, rows[r].credentials,
 					      strlen(rows[r].credentials), &sealed),
 					 0);
 			hex_encode((const unsigned char *)sealed.data, sealed.len, hex);
@@ -89,13 +89,14 @@ static PGresult *result_of(const struct row *rows, int n)
 }
 
 static struct account_set *make_set(const struct config *cfg, const struct row *rows, int n,
-				    const unsigned char *seal_key, const char *expected_problems)
+				    const struct seal_keys *seal_keys,
+				    const char *expected_problems)
 {
 	PGresult *res = result_of(rows, n);
 	struct buf problems;
 
 	buf_init(&problems, 10000);
-	struct account_set *s = account_set_new(cfg, res, seal_key, &problems);
+	struct account_set *s = account_set_new(cfg, res, seal_keys, &problems);
 	PQclear(res);
 	assert_non_null(s);
 	assert_string_equal(problems.data, expected_problems);
@@ -107,7 +108,7 @@ static struct account_set *make_set(const struct config *cfg, const struct row *
 
 static void the_environment_makes_accounts_named_after_their_provider(void **state)
 {
-	struct config *cfg = load(CONFIG_CONSUMER, both);
+	struct config *cfg = load(CONFIG_PRODUCER, both);
 	struct buf problems;
 
 	(void)state;
@@ -161,7 +162,7 @@ static void bland_speaks_by_its_pathway(void **state)
 		{"base_url", "https://api.bland.ai"},
 		{"webhook_url", "https://hooks.example.test/x/webhooks/bland/bland"},
 	};
-	struct config *cfg = load(CONFIG_CONSUMER, variables);
+	struct config *cfg = load(CONFIG_PRODUCER, variables);
 	struct account_set *s = make_set(cfg, NULL, 0, NULL, "");
 	const struct account *a = account_by_name(s, "bland");
 
@@ -169,6 +170,30 @@ static void bland_speaks_by_its_pathway(void **state)
 	assert_int_equal(account_count(s), 1);
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		assert_string_equal(account_setting(a, settings[i][0]), settings[i][1]);
+	account_set_free(s);
+	config_free(cfg);
+}
+
+static void secrets_that_are_repeated_are_masked(void **state)
+{
+	static const char *const variables[] = {"OMNI_API_KEY=omni-key",
+						"OMNI_AGENT_ID=1",
+						"TWILIO_ACCOUNT_SID=AC1",
+						"TWILIO_AUTH_TOKEN=token-1,token-2",
+						"TWILIO_NUMBER=+12025550100",
+						"TWIML_URL_PRECLASSIFY=https://twiml.example.test",
+						"PUBLIC_WEBHOOK_URL=https://hooks.example.test",
+						NULL};
+	struct config *cfg = load(CONFIG_CONSUMER, variables);
+	struct account_set *s = make_set(cfg, NULL, 0, NULL, "");
+	char text[] = "Bearer omni-key, omni-keyomni-key to omni: refused";
+	char other[] = "token-2 and token-1, AC1";
+
+	(void)state;
+	account_mask(account_by_name(s, "omni"), text);
+	assert_string_equal(text, "Bearer ********, **************** to omni: refused");
+	account_mask(account_by_name(s, "twilio"), other);
+	assert_string_equal(other, "******* and *******, AC1");
 	account_set_free(s);
 	config_free(cfg);
 }
@@ -214,7 +239,7 @@ static void rows_join_what_is_stored_and_what_is_given(void **state)
 		 "{\"from_number\":\"+12025550100\"}", "environment"},
 	};
 	struct config *cfg = load(CONFIG_CONSUMER, both);
-	struct account_set *s = make_set(cfg, rows, 4, key, "");
+	struct account_set *s = make_set(cfg, rows, 4, &keys, "");
 
 	(void)state;
 	assert_int_equal(account_count(s), 5);
@@ -259,12 +284,13 @@ static void what_cannot_be_opened_is_left_out_and_named(void **state)
 		{"3", "omni", "default", "omni", "t", "0", "{\"api_key\":\"other\"}", "{}", "api"},
 		{"4", "c", "default", "omni", "t", "0", NULL, "{}", "api"},
 	};
-	unsigned char other_key[SEAL_KEY_BYTES] = "another key";
+	const struct seal_keys other_keys = {1, {"another key"}};
+	const struct seal_keys replaced = {2, {"another key", "0123456789abcdef0123456789abcde"}};
 	struct config *cfg = load(CONFIG_CONSUMER, both);
 
 	(void)state;
 	struct account_set *s =
-		make_set(cfg, rows, 4, key,
+		make_set(cfg, rows, 4, &keys,
 			 "account b: its credentials can't be opened with this SECRET_KEY\n"
 			 "account omni: is in the database too; the environment's wins\n");
 	assert_string_equal(account_setting(account_by_name(s, "a"), "api_key"), "k");
@@ -276,9 +302,12 @@ static void what_cannot_be_opened_is_left_out_and_named(void **state)
 	assert_string_equal(account_by_name(s, "omni")->id, "3");
 	assert_null(account_setting(account_by_name(s, "c"), "api_key"));
 	account_set_free(s);
-	s = make_set(cfg, rows, 1, other_key,
+	s = make_set(cfg, rows, 1, &other_keys,
 		     "account a: its credentials can't be opened with this SECRET_KEY\n");
 	assert_null(account_by_name(s, "a"));
+	account_set_free(s);
+	s = make_set(cfg, rows, 1, &replaced, "");
+	assert_string_equal(account_setting(account_by_name(s, "a"), "api_key"), "k");
 	account_set_free(s);
 	s = make_set(cfg, rows, 1, NULL,
 		     "account a: its credentials are sealed and SECRET_KEY is unset\n");
@@ -299,7 +328,7 @@ static void credentials_sealed_for_another_account_stay_shut(void **state)
 	char moved[] = "b";
 	assert_true(PQsetvalue(res, 0, 1, moved, 1));
 	buf_init(&problems, 1000);
-	struct account_set *s = account_set_new(cfg, res, key, &problems);
+	struct account_set *s = account_set_new(cfg, res, &keys, &problems);
 	assert_int_equal(account_count(s), 0);
 	assert_string_equal(problems.data,
 			    "account b: its credentials can't be opened with this SECRET_KEY\n");
@@ -326,7 +355,7 @@ static void fingerprints_tell_credentials_and_places_apart(void **state)
 		 "{\"base_url\":\"https://a.example.test\"}", "api"},
 	};
 	struct config *cfg = load(CONFIG_CONSUMER, NULL);
-	struct account_set *s = make_set(cfg, rows, 6, key, "");
+	struct account_set *s = make_set(cfg, rows, 6, &keys, "");
 
 	(void)state;
 	assert_int_equal(strlen(account_at(s, 0)->fingerprint), 16);
@@ -349,7 +378,7 @@ static void snapshots_read_back_the_same(void **state)
 	};
 	struct config *cfg = load(CONFIG_WEBHOOK, NULL);
 	struct account_set *s =
-		make_set(cfg, rows, 2, key,
+		make_set(cfg, rows, 2, &keys,
 			 "account shut: its credentials can't be opened with this SECRET_KEY\n");
 	struct buf json, error;
 
@@ -409,6 +438,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_environment_makes_accounts_named_after_their_provider),
 		cmocka_unit_test(bland_speaks_by_its_pathway),
+		cmocka_unit_test(secrets_that_are_repeated_are_masked),
 		cmocka_unit_test(a_webhook_secret_alone_makes_an_account),
 		cmocka_unit_test(rows_join_what_is_stored_and_what_is_given),
 		cmocka_unit_test(what_cannot_be_opened_is_left_out_and_named),

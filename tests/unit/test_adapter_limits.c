@@ -74,7 +74,35 @@ static void test_vapi_hang_up(void **state)
 	json_decref(a.settings);
 }
 
-/* Those of the table that the API's refusals are made of, and no others. */
+static bool hangs_up(const struct adapter *ad)
+{
+	return ad->build_hang_up != NULL;
+}
+
+static bool calls_off(const struct adapter *ad)
+{
+	return ad->build_call_off != NULL;
+}
+
+/* Those that can are the named ones, and no others; and each can be asked what came of it. */
+static void assert_able(const char *const *names, size_t count,
+			bool (*can)(const struct adapter *ad))
+{
+	size_t n, found = 0;
+	const struct adapter *const *table = adapter_table(&n);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct adapter *ad = adapter_find(names[i]);
+		assert_non_null(ad);
+		assert_true(can(ad));
+		assert_non_null(ad->build_get);
+	}
+	for (size_t i = 0; i < n; i++)
+		found += can(table[i]);
+	assert_int_equal(found, count);
+}
+
+/* The API's refusals are made of this table. */
 static void test_who_hangs_up(void **state)
 {
 	static const char *const able[] = {
@@ -82,19 +110,22 @@ static void test_who_hangs_up(void **state)
 #include "common/tbl/hang_up.h"
 #undef TABLE_ROW
 	};
-	size_t n, found = 0;
-	const struct adapter *const *table = adapter_table(&n);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(able) / sizeof(able[0]); i++) {
-		const struct adapter *ad = adapter_find(able[i]);
-		assert_non_null(ad);
-		assert_non_null(ad->build_hang_up);
-		assert_non_null(ad->build_get);
-	}
-	for (size_t i = 0; i < n; i++)
-		found += table[i]->build_hang_up != NULL;
-	assert_int_equal(found, sizeof(able) / sizeof(able[0]));
+	assert_able(able, sizeof(able) / sizeof(able[0]), hangs_up);
+}
+
+/* The calls of these are looked at when their window closes. */
+static void test_who_calls_off(void **state)
+{
+	static const char *const able[] = {
+#define TABLE_ROW(NAME, text, how) text,
+#include "common/tbl/call_off.h"
+#undef TABLE_ROW
+	};
+
+	(void)state;
+	assert_able(able, sizeof(able) / sizeof(able[0]), calls_off);
 }
 
 static void test_bland_hang_up(void **state)
@@ -114,9 +145,8 @@ static void test_bland_hang_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vapi_schedule),
-		cmocka_unit_test(test_vapi_hang_up),
-		cmocka_unit_test(test_who_hangs_up),
+		cmocka_unit_test(test_vapi_schedule), cmocka_unit_test(test_vapi_hang_up),
+		cmocka_unit_test(test_who_hangs_up),  cmocka_unit_test(test_who_calls_off),
 		cmocka_unit_test(test_bland_hang_up),
 	};
 

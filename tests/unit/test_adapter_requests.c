@@ -287,8 +287,17 @@ static void test_vapi_rows(void **state)
 	assert_string_equal(f.provider_call_id, "c-1");
 	assert_string_equal(f.job_id, JOB);
 	assert_false(f.ended);
+	assert_false(f.vague);
 	assert_int_equal(f.type, EVENT_IN_PROGRESS);
 	assert_int_equal(f.created_at, INT64_C(1767630011000));
+	json_decref(row);
+
+	/* Words of Vapi's own that say nothing of how far the call is. */
+	f = read_row(&vapi_adapter, "{\"id\":\"c-1\",\"status\":\"deletion-failed\"}", &row);
+	assert_true(f.vague && !f.ended);
+	json_decref(row);
+	f = read_row(&vapi_adapter, "{\"id\":\"c-1\"}", &row);
+	assert_true(f.vague && !f.ended);
 	json_decref(row);
 
 	f = read_row(

@@ -152,10 +152,12 @@ static void test_rows(void **state)
 	struct found_call f;
 
 	(void)state;
-	f = read_row(&twilio_adapter,
-		     "{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"queued\"," CREATED
-		     ",\"direction\":\"outbound-api\",\"start_time\":null}",
-		     &row);
+	f = read_row(
+		&twilio_adapter,
+		"{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"queued\"," CREATED
+		",\"direction\":\"outbound-api\",\"start_time\":null,\"from\":\"+12025550100\"}",
+		&row);
+	assert_string_equal(f.from, "+12025550100");
 	assert_string_equal(f.provider_call_id, SID);
 	assert_string_equal(f.job_id, "");
 	assert_string_equal(f.phone, "+12025550101");
@@ -172,8 +174,9 @@ static void test_rows(void **state)
 		     "\"price\":\"-0.01300\"}",
 		     &row);
 	assert_true(f.ended && f.type == EVENT_REPORT && f.refusal == REFUSAL_NONE);
+	assert_string_equal(f.from, "");
 	assert_string_equal(f.outcome, "VOICEMAIL");
-	assert_string_equal(f.ended_reason, "completed");
+	assert_string_equal(f.ended_reason, "machine_end_beep");
 	assert_int_equal(f.ended_at, INT64_C(1767630053000));
 	assert_int_equal(f.duration_ms, 42000);
 	assert_int_equal(f.cost_micros, 13000);
@@ -182,8 +185,9 @@ static void test_rows(void **state)
 	/* Calls to us, and calls of instructions, have the number of nobody. */
 	f = read_row(&twilio_adapter,
 		     "{\"sid\":\"" SID "\",\"to\":\"+12025550101\",\"status\":\"ringing\","
-		     "\"direction\":\"outbound-dial\"}",
+		     "\"direction\":\"outbound-dial\",\"from\":\"client:ada\"}",
 		     &row);
+	assert_string_equal(f.from, "?");
 	assert_string_equal(f.phone, "");
 	assert_int_equal(f.created_at, MSG_NO_TIME);
 	assert_int_equal(f.type, EVENT_RINGING);
@@ -251,6 +255,10 @@ static void test_lookups(void **state)
 			    ".json");
 	assert_string_equal(r.authorization.data, "Authorization: Basic QUMxOm5leHQ=");
 	assert_string_equal(r.body.data, "Status=completed");
+	provider_request_clear(&r);
+	assert_true(twilio_adapter.build_call_off(&a, SID, NULL, &r));
+	assert_true(strstr(r.url.data, "/Calls/" SID ".json"));
+	assert_string_equal(r.body.data, "Status=canceled");
 	assert_string_equal(adapter_content_type(&twilio_adapter),
 			    "Content-Type: application/x-www-form-urlencoded");
 	assert_string_equal(adapter_content_type(&vapi_adapter), "Content-Type: application/json");

@@ -69,6 +69,43 @@ static void test_known_calls(void **state)
 	}
 }
 
+/* Somebody else's call to the number is not it, nor does it prove that there is none. */
+static void test_other_callers(void **state)
+{
+	static const struct {
+		const char *kind, *from;
+		enum seen seen;
+	} rows[] = {
+		{"task", "+12025550100", SEEN_CALL},
+		{"task", "(202) 555-0100", SEEN_CALL},
+		{"task", NULL, SEEN_CALL},
+		{"task", "", SEEN_CALL},
+		{"task", "+12025550199", SEEN_NOTHING},
+		{"task", "client:ada", SEEN_NOTHING},
+		{"campaign", "+12025550199", SEEN_CALL},
+	};
+	struct world *w = *state;
+
+	json_object_set_new(w->account.settings, "from_number", json_string("+12025550100"));
+	add_call(w, 1, T0 + 1000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct check c;
+		struct lookup_target t = {.check = &c};
+		make_check(&c, 1);
+		snprintf(c.kind, sizeof(c.kind), "%s", rows[i].kind);
+		w->calls[0].from = rows[i].from;
+		look_up(w, &twilio_adapter, 10, &t);
+		if (t.seen != rows[i].seen)
+			fail_msg("row %zu: %d", i, t.seen);
+		json_decref(t.row);
+	}
+	/* Beside it, its own is found. */
+	w->calls[0].from = "+12025550199";
+	add_call(w, 1, T0 + 2000);
+	w->calls[1].from = "+12025550100";
+	assert_int_equal(seen_of(w, &twilio_adapter, 10, 1), SEEN_CALL);
+}
+
 /* What lies behind a full page may be the call, unless the page goes back far enough. */
 static void test_full_pages(void **state)
 {
@@ -95,7 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_one_number),	WORLD_TEST(test_two_calls),
 		WORLD_TEST(test_earlier_calls), WORLD_TEST(test_known_calls),
-		WORLD_TEST(test_full_pages),
+		WORLD_TEST(test_full_pages),	WORLD_TEST(test_other_callers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

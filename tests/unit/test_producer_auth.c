@@ -159,8 +159,8 @@ static void ask(struct world *w, const struct asked *a, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		char text[512];
-		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: x\r\n%s%s%s\r\n", a[i].request,
-			 a[i].key ? "X-API-Key: " : "", a[i].key ? a[i].key : "",
+		snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: localhost\r\n%s%s%s\r\n",
+			 a[i].request, a[i].key ? "X-API-Key: " : "", a[i].key ? a[i].key : "",
 			 a[i].key ? "\r\n" : "");
 		client_open(&w->f, &c);
 		client_send(&c, text);

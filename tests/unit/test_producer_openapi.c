@@ -87,6 +87,12 @@ static void test_no_route_is_invented(void **state)
 static const struct endpoint handled[] = {
 	{"GET", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
 	{"POST", "/api/jobs/call-dispatch", API_STMT_COUNT, 0, {{PARAM_QUERY, "wait"}}},
+	{"GET",
+	 "/api/live",
+	 API_STMT_COUNT,
+	 0,
+	 {{PARAM_QUERY, AUTH_QUERY_TENANT}, {PARAM_QUERY, "events"}}},
+	{"POST", "/api/session", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 	{"POST", "/api/dead-letters/replay", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 	{"POST", "/api/accounts", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},
 	{"PATCH", "/api/accounts/{name}", API_STMT_COUNT, 0, {{PARAM_BODY, NULL}}},

@@ -40,6 +40,7 @@ static struct check unknown_call(void)
 		.claimed_at = T0,
 		.lease_until = T0 + MINUTE,
 		.posted_at = MSG_NO_TIME,
+		.dial_by = MSG_NO_TIME,
 		.absent_at = MSG_NO_TIME,
 		.checks = 1,
 	};
@@ -265,6 +266,15 @@ static void test_overdue_end(void **state)
 	found_call_init(&call);
 	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 20 * MINUTE, &d);
 	assert_step(d, STEP_WAIT);
+	/* However long it is seen to go on; but not in a state that nobody knows. */
+	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 300 * MINUTE, &d);
+	assert_step(d, STEP_WAIT);
+	call.vague = true;
+	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 20 * MINUTE, &d);
+	assert_step(d, STEP_WAIT);
+	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 300 * MINUTE, &d);
+	assert_step(d, STEP_END_UNKNOWN);
+	call.vague = false;
 	call.ended = true;
 	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 20 * MINUTE, &d);
 	assert_step(d, STEP_ENDED);
@@ -278,6 +288,41 @@ static void test_overdue_end(void **state)
 	assert_true(d.wait_ms <= MINUTE);
 	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 30 * MINUTE + SECOND, &d);
 	assert_step(d, STEP_END_UNKNOWN);
+}
+
+/* Called off only if its window is closed, nothing rings yet, and its provider takes calls back. */
+static void test_too_late_to_begin(void **state)
+{
+	struct check c = unknown_call();
+	struct found_call call;
+	struct sight s = {.seen = SEEN_CALL, .call = &call, .asked_at = T0 + 2 * MINUTE};
+	struct reconcile_decision d;
+
+	(void)state;
+	c.state = CALL_CALLING;
+	c.posted_at = T0 + SECOND;
+	c.dial_by = T0 + 2 * MINUTE;
+	snprintf(c.provider_call_id, sizeof(c.provider_call_id), "c-1");
+	found_call_init(&call);
+	call.type = EVENT_QUEUED;
+	reconcile_decide(&policy, &twilio_adapter, &c, &s, T0 + 2 * MINUTE - 1, &d);
+	assert_step(d, STEP_WAIT);
+	reconcile_decide(&policy, &twilio_adapter, &c, &s, T0 + 2 * MINUTE, &d);
+	assert_step(d, STEP_CALL_OFF);
+	assert_true(d.wait_ms > 0 && d.wait_ms <= MINUTE);
+	reconcile_decide(&policy, &vapi_adapter, &c, &s, T0 + 2 * MINUTE, &d);
+	assert_step(d, STEP_WAIT);
+	call.type = EVENT_RINGING;
+	reconcile_decide(&policy, &twilio_adapter, &c, &s, T0 + 2 * MINUTE, &d);
+	assert_step(d, STEP_WAIT);
+	call.type = EVENT_QUEUED;
+	call.ended = true;
+	reconcile_decide(&policy, &twilio_adapter, &c, &s, T0 + 2 * MINUTE, &d);
+	assert_step(d, STEP_ENDED);
+	call.ended = false;
+	c.dial_by = MSG_NO_TIME;
+	reconcile_decide(&policy, &twilio_adapter, &c, &s, T0 + 9 * MINUTE, &d);
+	assert_step(d, STEP_WAIT);
 }
 
 /* ---- Which row is it? ---- */
@@ -332,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_waits_end),
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_overdue_end),
+		cmocka_unit_test(test_too_late_to_begin),
 		cmocka_unit_test(test_matches),
 	};
 

@@ -30,6 +30,7 @@ static void push_redial(int lead, int call, enum redial_action action, const cha
 static int begin(void **state)
 {
 	(void)state;
+	sql_alone(world.db.admin);
 	sql_run(world.db.admin, forget_sql);
 	broker.delivery_error = NULL;
 	broker.burst = 1000;
@@ -63,6 +64,21 @@ static void test_goes_on_where_it_was(void **state)
 	assert_sql(&world, "select next from applied_offsets where topic = '" EVENTS "'", "4");
 	assert_sql(&world, "select status from calls", "in_progress");
 	assert_sql(&world, "select state from live", "");
+}
+
+/* It ended between PostgreSQL's commit and Kafka's, and nothing new comes. */
+static void test_kafka_learns_what_is_applied(void **state)
+{
+	(void)state;
+	seed_call(&world, 1, 1, "vapi", "follow_up", "calling");
+	push_event(1, 1, EVENT_RINGING, T0, NULL);
+	world_start(&world);
+	run_until_recorded(&world);
+	world_stop(&world);
+	EVENT_LOG->stored = -1;
+	world_start(&world);
+	run_until_recorded(&world);
+	assert_sql(&world, "select count(*) from call_events", "1");
 }
 
 /* PostgreSQL stands beyond the end of a log that was made anew. */
@@ -562,23 +578,15 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_goes_on_where_it_was),
-		TEST(test_log_made_anew),
-		TEST(test_overtaken),
-		TEST(test_doubts_a_jump),
-		TEST(test_dead_letters),
-		TEST(test_bad_message_alone),
-		TEST(test_endless_id),
-		TEST(test_registry_away),
-		TEST(test_blames_no_message_for_another),
-		TEST(test_connection_lost),
-		TEST(test_database_away),
-		TEST(test_hundred_copies),
-		TEST(test_by_phone),
-		TEST(test_foreign_job_id),
-		TEST(test_came_alive),
-		TEST(test_undecided_end),
-		TEST(test_redial_rules),
+		TEST(test_goes_on_where_it_was), TEST(test_kafka_learns_what_is_applied),
+		TEST(test_log_made_anew),	 TEST(test_overtaken),
+		TEST(test_doubts_a_jump),	 TEST(test_dead_letters),
+		TEST(test_bad_message_alone),	 TEST(test_endless_id),
+		TEST(test_registry_away),	 TEST(test_blames_no_message_for_another),
+		TEST(test_connection_lost),	 TEST(test_database_away),
+		TEST(test_hundred_copies),	 TEST(test_by_phone),
+		TEST(test_foreign_job_id),	 TEST(test_came_alive),
+		TEST(test_undecided_end),	 TEST(test_redial_rules),
 		TEST(test_stage_and_pause),
 	};
 

@@ -126,6 +126,7 @@ static const char state_sql[] =
 
 static char *outcome_of(struct scene *s, uint64_t seed, size_t round)
 {
+	sql_alone(world.db.admin);
 	sql_run(world.db.admin, forget_sql);
 	seed_scene(s, seed, true);
 	random_state = seed * 1000 + round;

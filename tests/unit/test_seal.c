@@ -15,31 +15,78 @@
 
 static const unsigned char key[SEAL_KEY_BYTES] = "0123456789abcdef0123456789abcde";
 
+#define KEY_A "00112233445566778899aAbBcCdDeEfF00112233445566778899aabbccddeeff"
+#define KEY_B "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 static void keys_are_64_hexadecimal_characters(void **state)
 {
-	unsigned char parsed[SEAL_KEY_BYTES];
+	static const struct {
+		const char *list;
+		size_t n; /* 0: no list of keys */
+	} rows[] = {
+		{KEY_A, 1},
+		{KEY_A "," KEY_B, 2},
+		{" " KEY_A " , " KEY_B " ", 2},
+		{KEY_A "," KEY_B "," KEY_A "," KEY_B, SEAL_KEYS_MAX},
+		{KEY_A "," KEY_B "," KEY_A "," KEY_B "," KEY_A, 0},
+		{"", 0},
+		{",", 0},
+		{KEY_A ",", 0},
+		{"," KEY_A, 0},
+		{KEY_A ",," KEY_B, 0},
+		{KEY_A " " KEY_B, 0},
+		{KEY_A ";" KEY_B, 0},
+		{KEY_A "0", 0},
+		{"00112233445566778899aabbccddeeff00112233445566778899aabbccddeef", 0},
+		{"0g112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 0},
+		{KEY_A ",0g112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 0},
+	};
+	static const struct seal_keys none = {0};
 
 	(void)state;
-	assert_int_equal(
-		seal_key_parse("00112233445566778899aAbBcCdDeEfF00112233445566778899aabbccddeeff",
-			       parsed),
-		0);
-	assert_int_equal(parsed[0], 0);
-	assert_int_equal(parsed[10], 0xaa);
-	assert_int_equal(parsed[31], 0xff);
-	assert_int_equal(seal_key_parse("", parsed), -1);
-	assert_int_equal(
-		seal_key_parse("00112233445566778899aabbccddeeff00112233445566778899aabbccddeef",
-			       parsed),
-		-1);
-	assert_int_equal(
-		seal_key_parse("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0",
-			       parsed),
-		-1);
-	assert_int_equal(
-		seal_key_parse("0g112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-			       parsed),
-		-1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct seal_keys keys;
+		int got = seal_keys_parse(rows[i].list, &keys);
+		if (got != (rows[i].n ? 0 : -1) || keys.n != rows[i].n)
+			fail_msg("row %zu: %d, %zu keys", i, got, keys.n);
+		if (rows[i].n == 0) {
+			assert_memory_equal(&keys, &none, sizeof(none));
+			continue;
+		}
+		assert_int_equal(keys.key[0][0], 0);
+		assert_int_equal(keys.key[0][10], 0xaa);
+		assert_int_equal(keys.key[0][31], 0xff);
+		assert_int_equal(keys.key[1][0], keys.n > 1 ? 0xff : 0);
+	}
+}
+
+static void an_old_key_opens_and_tells_which_it_was(void **state)
+{
+	struct seal_keys keys, old, others = {0};
+	struct buf sealed, opened;
+	size_t which = 9;
+
+	(void)state;
+	assert_int_equal(seal_keys_parse(KEY_A "," KEY_B, &keys), 0);
+	assert_int_equal(seal_keys_parse(KEY_B, &old), 0);
+	buf_init(&sealed, 1000);
+	buf_init(&opened, 1000);
+	assert_int_equal(seal(old.key[0], "omni", "abc", 3, &sealed), 0);
+	assert_int_equal(unseal_any(&keys, "omni", sealed.data, sealed.len, &opened, &which), 0);
+	assert_int_equal(which, 1);
+	assert_string_equal(opened.data, "abc");
+	buf_clear(&sealed);
+	buf_clear(&opened);
+	assert_int_equal(seal(keys.key[0], "omni", "abc", 3, &sealed), 0);
+	assert_int_equal(unseal_any(&keys, "omni", sealed.data, sealed.len, &opened, &which), 0);
+	assert_int_equal(which, 0);
+	assert_string_equal(opened.data, "abc");
+	assert_int_equal(unseal_any(&keys, "vapi", sealed.data, sealed.len, &opened, &which), -1);
+	assert_int_equal(unseal_any(&old, "omni", sealed.data, sealed.len, &opened, &which), -1);
+	assert_int_equal(unseal_any(&others, "omni", sealed.data, sealed.len, &opened, &which), -1);
+	assert_int_equal(opened.len, 3);
+	buf_release(&sealed);
+	buf_release(&opened);
 }
 
 static void what_is_sealed_opens_with_key_and_context_only(void **state)
@@ -362,6 +409,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_are_64_hexadecimal_characters),
+		cmocka_unit_test(an_old_key_opens_and_tells_which_it_was),
 		cmocka_unit_test(what_is_sealed_opens_with_key_and_context_only),
 		cmocka_unit_test(nothing_can_be_sealed_and_bounds_hold),
 		cmocka_unit_test(the_providers_vectors_hold),

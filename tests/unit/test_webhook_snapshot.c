@@ -12,8 +12,10 @@
 #include "common/seal.h"
 #include "webhook/snapshot.h"
 
-static const unsigned char key[SEAL_KEY_BYTES] = "0123456789abcdef0123456789abcde";
-static const unsigned char other_key[SEAL_KEY_BYTES] = "another key, of the same length";
+static const struct seal_keys keys = {1, {"0123456789abcdef0123456789abcde"}};
+static const struct seal_keys other_keys = {1, {"another key, of the same length"}};
+static const struct seal_keys replaced = {
+	2, {"another key, of the same length", "0123456789abcdef0123456789abcde"}};
 
 static char path[64];
 static char folder[32];
@@ -64,7 +66,7 @@ static PGresult *account_rows(void)
 
 	buf_init(&sealed, 1000);
 	static const char credentials[] = "{\"webhook_secret\":\"sealed-secret\"}";
-	assert_int_equal(seal(key, "west", credentials, strlen(credentials), &sealed), 0);
+	assert_int_equal(seal(keys.key[0], "west", credentials, strlen(credentials), &sealed), 0);
 	hex = malloc(2 * sealed.len + 1);
 	assert_non_null(hex);
 	hex_encode((const unsigned char *)sealed.data, sealed.len, hex);
@@ -115,7 +117,7 @@ static struct snapshot *snapshot_of(const struct config *cfg)
 
 	buf_clear(&text);
 	struct snapshot *s = snapshot_of_rows(
-		cfg, &(struct snapshot_rows){accounts, rules, words, zones}, key, &text);
+		cfg, &(struct snapshot_rows){accounts, rules, words, zones}, &keys, &text);
 	PQclear(accounts);
 	PQclear(rules);
 	PQclear(words);
@@ -198,7 +200,7 @@ static void the_file_brings_it_all_back(void **state)
 	(void)state;
 	/* Twice: the second one takes the place of the first. */
 	for (int i = 0; i < 2; i++) {
-		if (snapshot_save(s, path, key, &text) != 0)
+		if (snapshot_save(s, path, &keys, &text) != 0)
 			fail_msg("%s", text.data);
 	}
 	snapshot_free(s);
@@ -212,7 +214,7 @@ static void the_file_brings_it_all_back(void **state)
 	assert_null(memmem(bytes, n, "sealed-secret", 13));
 	assert_null(memmem(bytes, n, "token-1", 7));
 
-	s = snapshot_load(cfg, path, key, &text);
+	s = snapshot_load(cfg, path, &keys, &text);
 	if (s)
 		assert_holds_it_all(s);
 	else
@@ -227,11 +229,11 @@ static void the_environment_of_today_wins(void **state)
 	struct snapshot *s = snapshot_of(cfg);
 
 	(void)state;
-	assert_int_equal(snapshot_save(s, path, key, &text), 0);
+	assert_int_equal(snapshot_save(s, path, &keys, &text), 0);
 	snapshot_free(s);
 	config_free(cfg);
 	cfg = load("token-2");
-	s = snapshot_load(cfg, path, key, &text);
+	s = snapshot_load(cfg, path, &keys, &text);
 	assert_non_null(s);
 	assert_string_equal(account_setting(snapshot_account(s, "omni"), "webhook_token"),
 			    "token-2");
@@ -245,16 +247,19 @@ static void a_file_that_is_not_ours_is_refused(void **state)
 	struct snapshot *s = snapshot_of(cfg);
 
 	(void)state;
-	assert_null(snapshot_load(cfg, path, key, &text));
+	assert_null(snapshot_load(cfg, path, &keys, &text));
 	assert_non_null(strstr(text.data, strerror(ENOENT)));
-	assert_int_equal(snapshot_save(s, path, key, &text), 0);
+	assert_int_equal(snapshot_save(s, path, &keys, &text), 0);
 	buf_clear(&text);
-	assert_null(snapshot_load(cfg, path, other_key, &text));
+	assert_null(snapshot_load(cfg, path, &other_keys, &text));
 	assert_non_null(strstr(text.data, "SECRET_KEY"));
+	struct snapshot *opened = snapshot_load(cfg, path, &replaced, &text);
+	assert_non_null(opened);
+	snapshot_free(opened);
 	assert_int_equal(truncate(path, 40), 0);
-	assert_null(snapshot_load(cfg, path, key, &text));
+	assert_null(snapshot_load(cfg, path, &keys, &text));
 	assert_int_equal(truncate(path, 0), 0);
-	assert_null(snapshot_load(cfg, path, key, &text));
+	assert_null(snapshot_load(cfg, path, &keys, &text));
 	snapshot_free(s);
 	config_free(cfg);
 }
@@ -266,9 +271,9 @@ static void what_cannot_be_written_leaves_the_old_one(void **state)
 
 	(void)state;
 	buf_clear(&text);
-	assert_int_equal(snapshot_save(s, "/nonexistent/snapshot", key, &text), -1);
+	assert_int_equal(snapshot_save(s, "/nonexistent/snapshot", &keys, &text), -1);
 	assert_non_null(strstr(text.data, strerror(ENOENT)));
-	assert_int_equal(snapshot_save(s, folder, key, &text), -1);
+	assert_int_equal(snapshot_save(s, folder, &keys, &text), -1);
 	snapshot_free(s);
 	config_free(cfg);
 }
