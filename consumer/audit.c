@@ -22,6 +22,7 @@
 #define INTERVAL_S 3600
 #define NEXT_SLICE_S 0.25
 #define SLICE_LEASE_S "900"
+#define POSTED_WITHIN_MS 300000 /* of its claim: the lease, the timeout, and some */
 #define NUMBER_BYTES 24
 
 enum column { COLUMN_ID, COLUMN_JOB, COLUMN_PHONE, COLUMN_CREATED, COLUMNS };
@@ -43,6 +44,7 @@ struct audit {
 	char from_ms[NUMBER_BYTES], to_ms[NUMBER_BYTES];
 	char fingerprint[ACCOUNT_FINGERPRINT_BYTES];
 	bool complete;
+	const char *trouble; /* of one that is not complete */
 	struct buf bufs[COLUMNS];
 	struct pg_array rows[COLUMNS];
 };
@@ -127,7 +129,8 @@ static void on_compared(void *arg, const struct pg_batch_result *b)
 		metric_add(METRIC_AUDITS, a->complete ? "complete" : "incomplete", 1);
 		log_differences(a, b->res[0]);
 		if (!a->complete)
-			log_warn("audit.incomplete", LOG_STR("account", a->account));
+			log_warn("audit.incomplete", LOG_STR("account", a->account),
+				 LOG_STR("reason", a->trouble));
 		take_state(a, b->res[2]);
 	}
 }
@@ -151,6 +154,8 @@ static void compare(struct audit *a)
 	/* Too many to be kept: a shorter slice is tried. */
 	for (size_t i = 0; !whole && i < COLUMNS; i++)
 		compared[7 + i] = "{}";
+	if (a->complete && !whole)
+		a->trouble = "too many rows";
 	a->complete = a->complete && whole;
 	compared[3] = a->complete ? "true" : "false";
 	const char *done[] = {a->account, a->to_ms, compared[3], a->interval_s, a->settle_s};
@@ -188,6 +193,7 @@ static void on_listed(struct lookup *l, void *arg)
 	struct audit *a = arg;
 
 	a->complete = lookup_is_complete(l);
+	a->trouble = lookup_trouble(l) ? lookup_trouble(l) : "a row of it can't be read";
 	memcpy(a->fingerprint, lookup_fingerprint(l), sizeof(a->fingerprint));
 	a->lookup = NULL;
 	lookup_free(l);
@@ -223,14 +229,16 @@ static void begin_slice(struct audit *a, const PGresult *rows)
 		.adapter = a->adapter,
 		.timeout_ms = a->timeout_ms,
 		.now = pg_int(rows, 0, pg_col(rows, "now_ms")),
+		.wall_now = clock_wall_ms(a->o.clock),
 		.done = on_listed,
 		.row = on_row,
 		.arg = a,
 	};
 	a->complete = false;
+	a->trouble = "nothing can be asked";
 	a->fingerprint[0] = '\0';
 	a->lookup = lookup_list(&o, a->account, pg_int(rows, 0, pg_col(rows, "from_ms")),
-				pg_int(rows, 0, pg_col(rows, "to_ms")));
+				pg_int(rows, 0, pg_col(rows, "to_ms")) + POSTED_WITHIN_MS);
 	if (!a->lookup)
 		compare(a);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three kinds of lists. By time: the window is asked for as a whole, and halved while the answer is
- * full or too large, since a full answer may hide rows. By page: newest first, until a page begins
- * before the window or is the last one. By number: all calls to one number, newest first, in one
- * answer that is not full or goes back behind the window. Whatever fails on the way leaves the list
- * incomplete, and then only what was found counts; the same if the provider's clock is far from the
- * database's.
+ * Three kinds of lists. By time: the times at which the calls can have been made (list_range.h). By
+ * page: newest first, until a page begins before the first of them or is the last one. By number:
+ * all calls to one number, newest first, in one answer that is not full or goes back behind that
+ * time. Whatever fails on the way leaves the list incomplete, and then only what was found counts;
+ * the same if the provider's clock is far from the database's or changes. By time, what was read
+ * before that is complete for the calls that were made in it.
  *
  * A row that was called from another number than the account's is never taken for one of its calls.
  * It stays a doubt: the account's number may have been another when the call was made.
@@ -20,21 +20,20 @@
 #include <string.h>
 
 #include "common/msg.h"
+#include "consumer/list_range.h"
 
-#define REQUESTS_MAX 64
-#define WINDOWS_MAX 32
-#define WINDOW_MIN_MS 1000
-#define WINDOW_SLACK_MS 300000		     /* the provider's clock may differ so much */
-#define CLOCK_SLACK_MS (WINDOW_SLACK_MS / 2) /* with the time that a look-up takes */
-#define PAGE_SLACK_MS INT64_C(86400000)	     /* where not even the zone of its times is known */
+#define REQUESTS_MAX 256
+#define READING_MAX_MS 60000		/* less than the reconciler's lease of the calls */
+#define APART_MAX_MS 150000		/* the provider's clock and the database's */
+#define DRIFT_MAX_MS 15000		/* of one answer's clock from that of the first */
+#define DATE_STEP_MS 1000		/* of a Date header */
+#define PAGE_SLACK_MS INT64_C(86400000) /* where not even the zone of its times is known */
 #define CALL_MAX_BYTES (4u << 20)
 #define CANDIDATES_MAX 128
 
-enum progress { LOOKUP_MORE, LOOKUP_COMPLETE, LOOKUP_FAILED };
+_Static_assert(LOOKUP_TARGETS_MAX <= LIST_SPANS_MAX, "a span for each");
 
-struct window {
-	int64_t from_ms, to_ms;
-};
+enum progress { LOOKUP_MORE, LOOKUP_COMPLETE, LOOKUP_FAILED };
 
 /* As the list shows it. */
 struct candidate {
@@ -51,11 +50,12 @@ struct lookup {
 	char from[PHONE_BYTES]; /* the account's number; "": it has none */
 	bool get;
 	int requests;
-	int64_t first_at; /* when the first answer was asked for, our clock; 0: not yet */
-	bool out_of_time; /* the provider's clock is not known to be near the database's */
+	bool clock_known;
+	const char *trouble; /* why the list is not complete; NULL: it is, or is not at its end */
+	bool out_of_time;    /* the provider's clock is not known to be near the database's */
+	struct list_range range;
+	struct list_span window;
 	int page;
-	struct window windows[WINDOWS_MAX]; /* by time: still to be read, the next one last */
-	int windows_count;
 	int64_t oldest;	 /* by page: where reading may end */
 	bool complete;	 /* the list */
 	bool unreadable; /* a row of it */
@@ -81,8 +81,8 @@ static bool build(struct lookup *l, const struct account *a)
 	if (l->targets)
 		q.phone = l->targets->check->phone;
 	if (ad->list_kind == LIST_BY_TIME) {
-		q.from_ms = l->windows[l->windows_count - 1].from_ms;
-		q.to_ms = l->windows[l->windows_count - 1].to_ms;
+		q.from_ms = l->window.from_ms;
+		q.to_ms = l->window.to_ms;
 	}
 	return ad->build_list(ad, a, &q, &l->request);
 }
@@ -95,20 +95,29 @@ static void note_from(struct lookup *l, const struct account *a)
 		l->from[0] = '\0';
 }
 
+static bool fail(struct lookup *l, const char *why)
+{
+	if (!l->trouble)
+		l->trouble = why;
+	return false;
+}
+
 /* The next request; false: none can be sent. Credentials must not change on the way. */
 static bool ask(struct lookup *l)
 {
 	const struct account *a = l->o.account(l->o.arg, l->account);
 	const char *headers[] = {NULL, "Accept: application/json", NULL};
 
-	if (!a || (l->candidates_asked == 0 && l->requests++ >= REQUESTS_MAX))
-		return false;
+	if (!a)
+		return fail(l, "the account is gone");
+	if (l->candidates_asked == 0 && l->requests++ >= REQUESTS_MAX)
+		return fail(l, "the list is too long");
 	if (l->fingerprint[0] && strcmp(l->fingerprint, a->fingerprint) != 0)
-		return false;
+		return fail(l, "the credentials changed meanwhile");
 	memcpy(l->fingerprint, a->fingerprint, sizeof(l->fingerprint));
 	note_from(l, a);
 	if (!build(l, a))
-		return false;
+		return fail(l, "no request can be made of the account's settings");
 	headers[0] = l->request.authorization.data;
 	const struct http_request r = {
 		.method = "GET",
@@ -118,7 +127,7 @@ static bool ask(struct lookup *l)
 		.max_response_bytes = l->get || l->candidates_asked > 0 ? CALL_MAX_BYTES
 									: PROVIDER_LIST_MAX_BYTES,
 	};
-	return http_send(l->o.http, &r, on_answer, l);
+	return http_send(l->o.http, &r, on_answer, l) || fail(l, "too much is under way");
 }
 
 /* ---- Rows ---- */
@@ -206,28 +215,49 @@ static int64_t take_rows(struct lookup *l, const json_t *rows)
 
 /* ---- Progress ---- */
 
-static enum progress halve(struct lookup *l)
+static int64_t db_time(const struct lookup *l, int64_t wall_ms)
 {
-	struct window *last = &l->windows[l->windows_count - 1];
-	int64_t middle = last->from_ms + (last->to_ms - last->from_ms) / 2;
+	return l->o.now + (wall_ms - l->o.wall_now);
+}
 
-	if (last->to_ms - last->from_ms < WINDOW_MIN_MS || l->windows_count == WINDOWS_MAX)
-		return LOOKUP_FAILED;
-	l->windows[l->windows_count++] = (struct window){last->from_ms, middle};
-	last->from_ms = middle;
+/* Rows have the provider's time: with a clock that is not known they may be where nobody looks. */
+static void take_clock(struct lookup *l, const struct http_answer *a)
+{
+	int64_t ahead_min = a->date_at - db_time(l, a->answered_at);
+	int64_t ahead_max = a->date_at + DATE_STEP_MS - db_time(l, a->started_at);
+
+	if (a->date_at < 0 || ahead_max < -APART_MAX_MS || ahead_min > APART_MAX_MS) {
+		l->out_of_time = !fail(l, "the provider's clock is not the database's");
+	} else if (!l->clock_known) {
+		l->clock_known = true;
+		list_range_clock(&l->range, ahead_min, ahead_max);
+	} else if (ahead_max < l->range.ahead_min_ms - DRIFT_MAX_MS ||
+		   ahead_min > l->range.ahead_max_ms + DRIFT_MAX_MS) {
+		l->out_of_time = !fail(l, "the provider's clock goes back and forth");
+	}
+}
+
+static enum progress list_failed(struct lookup *l, const char *why)
+{
+	fail(l, why);
+	return LOOKUP_FAILED;
+}
+
+static enum progress more(struct lookup *l, const struct http_answer *a)
+{
+	if (a->answered_at - l->o.wall_now > READING_MAX_MS)
+		return list_failed(l, "reading the list takes too long");
 	return LOOKUP_MORE;
 }
 
-/* Windows are the database's times, rows have the provider's: apart, rows may be where nobody
- * looks. */
-static bool is_in_time(struct lookup *l, const struct http_answer *a)
+static enum progress take_window(struct lookup *l, const struct http_answer *a, bool full,
+				 size_t rows)
 {
-	if (l->first_at == 0)
-		l->first_at = a->started_at;
-	/* Many requests of one look-up take minutes. */
-	int64_t now = l->o.now + (a->started_at - l->first_at);
-	return a->date_at >= 0 && a->date_at >= now - CLOCK_SLACK_MS &&
-	       a->date_at <= now + CLOCK_SLACK_MS;
+	if (!full)
+		list_range_read(&l->range, rows);
+	else if (!list_range_full(&l->range))
+		return list_failed(l, "more calls in a moment than the list shows");
+	return list_range_next(&l->range, &l->window) ? more(l, a) : LOOKUP_COMPLETE;
 }
 
 static enum progress take_list(struct lookup *l, const struct http_answer *a, const json_t *body)
@@ -237,23 +267,22 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 	int64_t total;
 
 	if (!rows)
-		return LOOKUP_FAILED;
+		return list_failed(l, "the answer is no list");
 	int64_t oldest = take_rows(l, rows);
-	l->out_of_time |= !is_in_time(l, a);
+	take_clock(l, a);
 	size_t n = json_array_size(rows);
 	bool full = n >= (size_t)ad->list_page_rows ||
 		    (ad->list_total && json_path_int(body, ad->list_total, &total) &&
 		     total > (int64_t)n) ||
 		    (ad->list_next && json_path_text(body, ad->list_next));
-	if (ad->list_kind == LIST_BY_TIME) {
-		if (full)
-			return halve(l);
-		return --l->windows_count == 0 ? LOOKUP_COMPLETE : LOOKUP_MORE;
-	}
+	if (ad->list_kind == LIST_BY_TIME)
+		return take_window(l, a, full, n);
 	if (!full || oldest < l->oldest)
 		return LOOKUP_COMPLETE;
 	l->page++;
-	return ad->list_kind == LIST_BY_PAGE ? LOOKUP_MORE : LOOKUP_FAILED;
+	if (ad->list_kind != LIST_BY_PAGE)
+		return list_failed(l, "more calls to a number than the list shows");
+	return more(l, a);
 }
 
 static json_t *read_body(const struct http_answer *a)
@@ -270,10 +299,10 @@ static json_t *read_body(const struct http_answer *a)
 static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 {
 	if (a->outcome == HTTP_TOO_LARGE && !l->get && l->o.adapter->list_kind == LIST_BY_TIME)
-		return halve(l);
+		return take_window(l, a, true, 0);
 	_cleanup_json_ json_t *body = read_body(a);
 	if (!body)
-		return LOOKUP_FAILED;
+		return list_failed(l, "no list was answered");
 	if (!l->get)
 		return take_list(l, a, body);
 	struct found_call f;
@@ -303,10 +332,17 @@ static void take_candidate(struct lookup *l, const struct http_answer *a)
 	}
 }
 
+/* Wherever a row of it could be was read. */
+static bool is_read(const struct lookup *l, const struct lookup_target *t)
+{
+	return l->complete || (l->o.adapter->list_kind == LIST_BY_TIME && !l->get &&
+			       list_range_covers(&l->range, t->made_by));
+}
+
 static void finish(struct lookup *l)
 {
 	for (struct lookup_target *t = l->targets; t; t = t->next) {
-		if (t->seen == SEEN_NOTHING && l->complete && !l->out_of_time && t->doubts == 0)
+		if (t->seen == SEEN_NOTHING && is_read(l, t) && !l->out_of_time && t->doubts == 0)
 			t->seen = SEEN_ABSENT;
 		t->same_account = strcmp(t->check->fingerprint, l->fingerprint) == 0;
 	}
@@ -346,14 +382,6 @@ static void on_answer(void *arg, const struct http_answer *a)
 
 /* ---- Public ---- */
 
-static void set_range(struct lookup *l, int64_t from_ms, int64_t to_ms)
-{
-	l->windows[0] = (struct window){from_ms - WINDOW_SLACK_MS, to_ms + WINDOW_SLACK_MS};
-	l->windows_count = 1;
-	l->oldest = from_ms - PAGE_SLACK_MS;
-	l->page = 1;
-}
-
 static struct lookup *lookup_new(const struct lookup_options *o, const char *account)
 {
 	struct lookup *l = calloc(1, sizeof(*l));
@@ -362,13 +390,23 @@ static struct lookup *lookup_new(const struct lookup_options *o, const char *acc
 		return NULL;
 	l->o = *o;
 	snprintf(l->account, sizeof(l->account), "%s", account);
+	l->page = 1;
+	l->oldest = INT64_MAX;
+	list_range_init(&l->range, o->adapter->list_page_rows);
 	provider_request_init(&l->request);
 	return l;
 }
 
+static void add_span(struct lookup *l, int64_t from_ms, int64_t to_ms)
+{
+	list_range_add(&l->range, from_ms, to_ms);
+	if (from_ms - PAGE_SLACK_MS < l->oldest)
+		l->oldest = from_ms - PAGE_SLACK_MS;
+}
+
 static struct lookup *begin(struct lookup *l)
 {
-	if (ask(l))
+	if (list_range_next(&l->range, &l->window) && ask(l))
 		return l;
 	lookup_free(l);
 	return NULL;
@@ -377,17 +415,13 @@ static struct lookup *begin(struct lookup *l)
 struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target *targets)
 {
 	struct lookup *l = lookup_new(o, targets->check->account);
-	int64_t from_ms = INT64_MAX;
 
 	if (!l)
 		return NULL;
 	l->targets = targets;
 	l->get = !targets->next && targets->check->provider_call_id[0] && o->adapter->build_get;
-	for (const struct lookup_target *t = targets; t; t = t->next) {
-		if (t->check->claimed_at < from_ms)
-			from_ms = t->check->claimed_at;
-	}
-	set_range(l, from_ms, o->now);
+	for (const struct lookup_target *t = targets; t; t = t->next)
+		add_span(l, t->check->claimed_at, t->made_by);
 	return begin(l);
 }
 
@@ -398,13 +432,18 @@ struct lookup *lookup_list(const struct lookup_options *o, const char *account, 
 
 	if (!l)
 		return NULL;
-	set_range(l, from_ms, to_ms);
+	add_span(l, from_ms, to_ms);
 	return begin(l);
 }
 
 bool lookup_is_complete(const struct lookup *l)
 {
 	return l->complete && !l->out_of_time && !l->unreadable;
+}
+
+const char *lookup_trouble(const struct lookup *l)
+{
+	return l->get ? NULL : l->trouble;
 }
 
 const char *lookup_fingerprint(const struct lookup *l)

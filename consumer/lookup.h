@@ -14,9 +14,14 @@
 #include "common/json.h"
 #include "consumer/reconcile.h"
 
+/* At most so many calls in one look-up. */
+#define LOOKUP_TARGETS_MAX 64
+
 /* One call that is looked for, and what was seen of it. */
 struct lookup_target {
 	const struct check *check;
+	/* The database's clock, ms: it was made between its claim and then, or not at all. */
+	int64_t made_by;
 	enum seen seen;
 	json_t *row; /* of SEEN_CALL; owned */
 	char found_id[PROVIDER_CALL_ID_BYTES];
@@ -33,7 +38,7 @@ struct lookup_options {
 	const struct account *(*account)(void *arg, const char *name);
 	const struct adapter *adapter;
 	int64_t timeout_ms;
-	int64_t now; /* the database's clock, ms */
+	int64_t now, wall_now; /* the database's clock and our own, ms */
 	void (*done)(struct lookup *l, void *arg);
 	void *arg;					    /* of account(), done() and row() */
 	void (*row)(void *arg, const struct found_call *f); /* of lookup_list() */
@@ -48,13 +53,16 @@ struct lookup *lookup_start(const struct lookup_options *o, struct lookup_target
 struct lookup_target *lookup_targets(struct lookup *l);
 
 /*
- * The whole list of an account's calls between two times (ms of the database's clock), and of some
- * time around it: row() for each of them, then done(). NULL where lists are by number.
+ * The whole list of an account's calls between two times (ms of the database's clock), and some
+ * around them, for clocks differ: row() for each of them, then done(). NULL where lists are by
+ * number.
  */
 struct lookup *lookup_list(const struct lookup_options *o, const char *account, int64_t from_ms,
 			   int64_t to_ms);
 /* In done(): nothing can have been left out, and the provider's clock is right. */
 bool lookup_is_complete(const struct lookup *l);
+/* In done(): why the list is not complete, or proves nothing; NULL if nothing was in the way. */
+const char *lookup_trouble(const struct lookup *l);
 /* Of the credentials that were used. */
 const char *lookup_fingerprint(const struct lookup *l);
 

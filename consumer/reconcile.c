@@ -68,13 +68,23 @@ static bool is_predecessor(const char *worker, const char *mine)
 	return n > 0 && strncmp(worker, mine, n) == 0 && strcmp(worker, mine) != 0;
 }
 
+/* Nobody who has it can send it any more. */
+static int64_t over_at(const struct reconcile_policy *p, const struct check *c)
+{
+	return c->lease_until + p->http_timeout_ms + p->margin_ms +
+	       (c->state == CALL_DIALING ? SILENT_MS : 0);
+}
+
 int64_t reconcile_quiet_at(const struct reconcile_policy *p, const struct check *c)
 {
-	int64_t at = c->lease_until + p->http_timeout_ms + p->margin_ms;
+	return c->state == CALL_DIALING && is_predecessor(c->worker, p->worker) ? c->claimed_at
+										: over_at(p, c);
+}
 
-	if (c->state != CALL_DIALING)
-		return at;
-	return is_predecessor(c->worker, p->worker) ? c->claimed_at : at + SILENT_MS;
+int64_t reconcile_made_by(const struct reconcile_policy *p, const struct adapter *ad,
+			  const struct check *c, int64_t now)
+{
+	return sooner(now, over_at(p, c) + reconcile_lag_ms(p, ad));
 }
 
 int64_t reconcile_deadline(const struct reconcile_policy *p, const struct adapter *ad,

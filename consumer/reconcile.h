@@ -96,6 +96,9 @@ void reconcile_decide(const struct reconcile_policy *p, const struct adapter *ad
 
 /* From when on absence counts: nobody can send this call any more. */
 int64_t reconcile_quiet_at(const struct reconcile_policy *p, const struct check *c);
+/* Until when the provider may have made the call, ms; at most `now`, when its list is asked for. */
+int64_t reconcile_made_by(const struct reconcile_policy *p, const struct adapter *ad,
+			  const struct check *c, int64_t now);
 /* When a call without proof goes to an operator. */
 int64_t reconcile_deadline(const struct reconcile_policy *p, const struct adapter *ad,
 			   const struct check *c);

@@ -14,7 +14,7 @@
 #include "consumer/reconciler_internal.h"
 #include "consumer_sql.h"
 
-#define PASS_CALLS_MAX 64
+#define PASS_CALLS_MAX LOOKUP_TARGETS_MAX
 #define PASS_LEASE_S 120 /* a call taken by one that died is taken again after */
 #define LOOKUPS_AT_ONCE 8
 #define HANG_UPS_AT_ONCE 8
@@ -327,6 +327,9 @@ static void on_looked_up(struct lookup *l, void *arg)
 
 	fail_point(FAIL_LOOKED_UP);
 	drop_lookup(r, l);
+	if (lookup_trouble(l))
+		log_warn("lookup.incomplete", LOG_STR("account", t->check->account),
+			 LOG_STR("reason", lookup_trouble(l)));
 	for (; t; t = next) {
 		next = t->next;
 		decide(r, (struct finding *)(void *)((char *)t - offsetof(struct finding, target)));
@@ -359,6 +362,7 @@ static struct lookup_target *gather(struct reconciler *r, struct finding *first,
 			continue;
 		f->looked = true;
 		f->asked_at = db_now(r);
+		f->target.made_by = reconcile_made_by(&r->policy, ad, &f->check, f->asked_at);
 		f->target.next = head;
 		head = &f->target;
 	}
@@ -374,6 +378,7 @@ static void look_up(struct reconciler *r, struct finding *first)
 		.adapter = ad,
 		.timeout_ms = r->lookup_timeout_ms,
 		.now = db_now(r),
+		.wall_now = clock_wall_ms(r->o.clock),
 		.done = on_looked_up,
 		.arg = r,
 	};

@@ -324,8 +324,13 @@ static inline void look_up(struct world *w, const struct adapter *ad, int page_r
 					 .adapter = &w->adapter,
 					 .timeout_ms = 5000,
 					 .now = T0 + 100000 + w->ahead_ms,
+					 .wall_now = clock_wall_ms(clock_system()),
 					 .done = on_done,
 					 .arg = w};
+	for (struct lookup_target *t = targets; t; t = t->next) {
+		if (t->made_by == 0)
+			t->made_by = o.now;
+	}
 	assert_non_null(lookup_start(&o, targets));
 	while (!w->done)
 		ev_run(w->loop, 0);

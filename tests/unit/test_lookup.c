@@ -30,8 +30,8 @@ static void test_one_list(void **state)
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 9), SEEN_ABSENT);
 }
 
-/* A full answer may hide rows: the window is halved until none is full. */
-static void test_full_lists_are_halved(void **state)
+/* A full answer may hide rows: windows get shorter until none is full. */
+static void test_full_lists_are_divided(void **state)
 {
 	struct world *w = *state;
 
@@ -57,6 +57,43 @@ static void test_window_that_stays_full(void **state)
 	assert_true(w->requests <= 64);
 	/* What it does show counts all the same. */
 	assert_int_equal(seen_of(w, &vapi_adapter, 10, 49), SEEN_CALL);
+}
+
+/* What was read before that proves what it can. */
+static void test_part_of_a_list(void **state)
+{
+	struct world *w = *state;
+	struct check early, late;
+	struct lookup_target targets[2] = {
+		{.check = &late, .next = &targets[1]},
+		{.check = &early, .made_by = T0 + 5000},
+	};
+
+	make_check(&early, 1);
+	make_check(&late, 2);
+	late.claimed_at = T0 + 60000;
+	for (int i = 0; i < 50; i++)
+		add_call(w, 100 + i, T0 + 90000);
+	look_up(w, &vapi_adapter, 10, targets);
+	assert_int_equal(targets[1].seen, SEEN_ABSENT);
+	assert_int_equal(targets[0].seen, SEEN_NOTHING);
+}
+
+/* The first answer tells the provider's clock, and what is asked for after it goes by it. */
+static void test_measured_clock(void **state)
+{
+	static const int64_t ahead_ms[] = {-90000, -40000, 40000, 140000};
+	struct world *w = *state;
+
+	for (int i = 0; i < 400; i++)
+		add_call(w, i, T0 - 200000 + i * 1000);
+	for (size_t i = 0; i < sizeof(ahead_ms) / sizeof(ahead_ms[0]); i++) {
+		w->ahead_ms = ahead_ms[i];
+		/* Made, by the provider's clock, when it was claimed by ours. */
+		int job = 200 - (int)(ahead_ms[i] / 1000);
+		assert_int_equal(seen_of(w, &vapi_adapter, 10, job), SEEN_CALL);
+		assert_int_equal(seen_of(w, &vapi_adapter, 10, 900), SEEN_ABSENT);
+	}
 }
 
 static void test_failing_list(void **state)
@@ -227,8 +264,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_clocks_apart),
 		WORLD_TEST(test_one_list),
-		WORLD_TEST(test_full_lists_are_halved),
+		WORLD_TEST(test_full_lists_are_divided),
 		WORLD_TEST(test_window_that_stays_full),
+		WORLD_TEST(test_part_of_a_list),
+		WORLD_TEST(test_measured_clock),
 		WORLD_TEST(test_failing_list),
 		WORLD_TEST(test_garbage),
 		WORLD_TEST(test_row_without_id),
