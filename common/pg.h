@@ -114,7 +114,10 @@ bool pg_error_is_transient(const struct pg_error *e);
 int pg_col(const PGresult *res, const char *name);	    /* asserts that it is there */
 const char *pg_text(const PGresult *res, int row, int col); /* NULL for SQL NULL */
 int64_t pg_int(const PGresult *res, int row, int col);	    /* 0 for SQL NULL */
-bool pg_bool(const PGresult *res, int row, int col);	    /* false for SQL NULL */
+int64_t pg_int_or(const PGresult *res, int row, int col, int64_t if_null);
+bool pg_bool(const PGresult *res, int row, int col); /* false for SQL NULL */
+/* The text, cut to fit `n` bytes; "" for SQL NULL. */
+void pg_copy(const PGresult *res, int row, int col, char *ret_text, size_t n);
 /* timestamptz columns are selected as milliseconds since 1970 (bigint); see sql files. */
 
 /* ---- Array parameters: {"a","b",NULL} literals for unnest($1::text[], ...) ---- */

@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,18 @@ int pg_col(const PGresult *res, const char *name)
 const char *pg_text(const PGresult *res, int row, int col)
 {
 	return PQgetisnull(res, row, col) ? NULL : PQgetvalue(res, row, col);
+}
+
+void pg_copy(const PGresult *res, int row, int col, char *ret_text, size_t n)
+{
+	const char *text = pg_text(res, row, col);
+
+	snprintf(ret_text, n, "%s", text ? text : "");
+}
+
+int64_t pg_int_or(const PGresult *res, int row, int col, int64_t if_null)
+{
+	return PQgetisnull(res, row, col) ? if_null : pg_int(res, row, col);
 }
 
 int64_t pg_int(const PGresult *res, int row, int col)

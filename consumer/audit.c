@@ -22,6 +22,7 @@
 #define INTERVAL_S 3600
 #define NEXT_SLICE_S 0.25
 #define SLICE_LEASE_S "900"
+#define READING_MAX_MS 600000	/* less than that lease */
 #define POSTED_WITHIN_MS 300000 /* of its claim: the lease, the timeout, and some */
 #define NUMBER_BYTES 24
 
@@ -43,6 +44,7 @@ struct audit {
 	char account[CHECK_WORD_BYTES];
 	char from_ms[NUMBER_BYTES], to_ms[NUMBER_BYTES];
 	char fingerprint[ACCOUNT_FINGERPRINT_BYTES];
+	int64_t asked_boot_ms; /* for a slice */
 	bool complete;
 	const char *trouble; /* of one that is not complete */
 	struct buf bufs[COLUMNS];
@@ -209,9 +211,7 @@ static const struct account *account_of(void *arg, const char *name)
 
 static void copy_column(const PGresult *rows, const char *name, char *ret_text, size_t n)
 {
-	const char *text = pg_text(rows, 0, pg_col(rows, name));
-
-	snprintf(ret_text, n, "%s", text ? text : "");
+	pg_copy(rows, 0, pg_col(rows, name), ret_text, n);
 }
 
 static void begin_slice(struct audit *a, const PGresult *rows)
@@ -229,7 +229,9 @@ static void begin_slice(struct audit *a, const PGresult *rows)
 		.adapter = a->adapter,
 		.timeout_ms = a->timeout_ms,
 		.now = pg_int(rows, 0, pg_col(rows, "now_ms")),
-		.wall_now = clock_wall_ms(a->o.clock),
+		.now_late_ms = clock_boot_ms(a->o.clock) - a->asked_boot_ms,
+		.clock = a->o.clock,
+		.reading_max_ms = READING_MAX_MS,
 		.done = on_listed,
 		.row = on_row,
 		.arg = a,
@@ -237,7 +239,9 @@ static void begin_slice(struct audit *a, const PGresult *rows)
 	a->complete = false;
 	a->trouble = "nothing can be asked";
 	a->fingerprint[0] = '\0';
-	a->lookup = lookup_list(&o, a->account, pg_int(rows, 0, pg_col(rows, "from_ms")),
+	/* Rows are compared by the provider's times. */
+	a->lookup = lookup_list(&o, a->account,
+				pg_int(rows, 0, pg_col(rows, "from_ms")) - LOOKUP_APART_MAX_MS,
 				pg_int(rows, 0, pg_col(rows, "to_ms")) + POSTED_WITHIN_MS);
 	if (!a->lookup)
 		compare(a);
@@ -289,6 +293,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	    !name_accounts(a))
 		return;
 	const char *params[] = {a->names.data, a->interval_s, a->settle_s, SLICE_LEASE_S};
+	a->asked_boot_ms = clock_boot_ms(a->o.clock);
 	a->busy = pg_run(a->o.pg, CONSUMER_AUDIT_NEXT, 4, params, on_next, a);
 }
 

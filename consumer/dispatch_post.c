@@ -197,29 +197,17 @@ static bool send_post(struct dispatcher *d, struct job *j)
 	return http_send(d->http, &r, on_answer, j);
 }
 
-static void copy_column(const PGresult *rows, int row, int col, char *ret_text, size_t n)
-{
-	const char *text = pg_text(rows, row, col);
-
-	snprintf(ret_text, n, "%s", text ? text : "");
-}
-
-static int64_t time_column(const PGresult *rows, int row, int col)
-{
-	return pg_text(rows, row, col) ? pg_int(rows, row, col) : MSG_NO_TIME;
-}
-
 static void take_row(struct job *j, const PGresult *rows, const struct claim_columns *c, int row)
 {
-	copy_column(rows, row, c->tenant, j->tenant, sizeof(j->tenant));
-	copy_column(rows, row, c->kind, j->kind, sizeof(j->kind));
-	copy_column(rows, row, c->account, j->account, sizeof(j->account));
-	copy_column(rows, row, c->provider, j->provider, sizeof(j->provider));
-	copy_column(rows, row, c->lead_id, j->lead_id, sizeof(j->lead_id));
-	copy_column(rows, row, c->lane_id, j->lane_id, sizeof(j->lane_id));
-	copy_column(rows, row, c->phone, j->phone, sizeof(j->phone));
-	j->due_at = time_column(rows, row, c->due_at);
-	j->dial_by = time_column(rows, row, c->dial_by);
+	pg_copy(rows, row, c->tenant, j->tenant, sizeof(j->tenant));
+	pg_copy(rows, row, c->kind, j->kind, sizeof(j->kind));
+	pg_copy(rows, row, c->account, j->account, sizeof(j->account));
+	pg_copy(rows, row, c->provider, j->provider, sizeof(j->provider));
+	pg_copy(rows, row, c->lead_id, j->lead_id, sizeof(j->lead_id));
+	pg_copy(rows, row, c->lane_id, j->lane_id, sizeof(j->lane_id));
+	pg_copy(rows, row, c->phone, j->phone, sizeof(j->phone));
+	j->due_at = pg_int_or(rows, row, c->due_at, MSG_NO_TIME);
+	j->dial_by = pg_int_or(rows, row, c->dial_by, MSG_NO_TIME);
 }
 
 void dispatch_not_sent(struct dispatcher *d, struct job *j, const PGresult *rows,

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define WINDOW_MIN_MS 1000
+#define STEP_MIN_MS 500
 #define UNKNOWN_CLOCK_MS 300000 /* either side, before the clock is known */
 #define MARGIN_MS 30000
 #define GROWTH_MAX 8
@@ -20,10 +20,9 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-void list_range_init(struct list_range *r, int rows_max)
+void list_range_init(struct list_range *r)
 {
 	*r = (struct list_range){
-		.rows_max = rows_max,
 		.margin_ms = UNKNOWN_CLOCK_MS,
 		.read_ms = INT64_MIN,
 		.step_ms = INT64_MAX,
@@ -74,26 +73,27 @@ bool list_range_next(struct list_range *r, struct list_span *ret_window)
 	return true;
 }
 
-bool list_range_full(struct list_range *r)
+bool list_range_full(struct list_range *r, int64_t rows_ms)
 {
 	int64_t length = r->window.to_ms - r->window.from_ms;
 
 	r->step_ms = length / 2;
-	return length >= WINDOW_MIN_MS;
+	if (rows_ms > 0)
+		r->step_ms =
+			sooner(r->step_ms, later((int64_t)(FILL * (double)rows_ms), STEP_MIN_MS));
+	return length > STEP_MIN_MS;
 }
 
-void list_range_read(struct list_range *r, size_t rows)
+void list_range_read(struct list_range *r, double fill)
 {
 	int64_t length = r->window.to_ms - r->window.from_ms;
-	double growth = FILL * r->rows_max / (rows > 0 ? (double)rows : 1.0);
 	bool was_cut = length < r->step_ms; /* by the end of what is wanted */
 
 	r->read_ms = r->window.to_ms;
 	if (r->step_ms == INT64_MAX)
 		return;
-	if (growth > GROWTH_MAX)
-		growth = GROWTH_MAX;
-	int64_t step = later((int64_t)((double)length * growth), WINDOW_MIN_MS / 2);
+	double growth = fill > FILL / GROWTH_MAX ? FILL / fill : GROWTH_MAX;
+	int64_t step = later((int64_t)((double)length * growth), STEP_MIN_MS);
 	r->step_ms = was_cut ? later(step, r->step_ms) : step;
 }
 

@@ -33,15 +33,16 @@ struct list_range {
 	int64_t step_ms;	 /* the longest window that is likely not to be full */
 };
 
-void list_range_init(struct list_range *r, int rows_max);
+void list_range_init(struct list_range *r);
 /* At most LIST_SPANS_MAX. */
 void list_range_add(struct list_range *r, int64_t from_ms, int64_t to_ms);
 /* The next window, provider's clock; false: all was read. */
 bool list_range_next(struct list_range *r, struct list_span *ret_window);
-/* The answer was full: the next window begins there too and is shorter. false: it can't be. */
-bool list_range_full(struct list_range *r);
-/* The answer was whole and had `rows`. */
-void list_range_read(struct list_range *r, size_t rows);
+/* The answer was full: the next window begins there too and is shorter; its rows were made within
+ * `rows_ms` (0: not known). false: it can't be shorter. */
+bool list_range_full(struct list_range *r, int64_t rows_ms);
+/* The answer was whole; `fill` is how full it was, 0 to 1. */
+void list_range_read(struct list_range *r, double fill);
 /* What one answer tells of the provider's clock: it is ahead of the database's by that much. */
 void list_range_clock(struct list_range *r, int64_t ahead_min_ms, int64_t ahead_max_ms);
 /* Everything wanted up to this time, the database's clock, was read. */

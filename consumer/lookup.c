@@ -23,8 +23,6 @@
 #include "consumer/list_range.h"
 
 #define REQUESTS_MAX 256
-#define READING_MAX_MS 60000		/* less than the reconciler's lease of the calls */
-#define APART_MAX_MS 150000		/* the provider's clock and the database's */
 #define DRIFT_MAX_MS 15000		/* of one answer's clock from that of the first */
 #define DATE_STEP_MS 1000		/* of a Date header */
 #define PAGE_SLACK_MS INT64_C(86400000) /* where not even the zone of its times is known */
@@ -50,6 +48,7 @@ struct lookup {
 	char from[PHONE_BYTES]; /* the account's number; "": it has none */
 	bool get;
 	int requests;
+	int64_t began_boot_ms, asked_boot_ms; /* boot clock: this look-up, its last request */
 	bool clock_known;
 	const char *trouble; /* why the list is not complete; NULL: it is, or is not at its end */
 	bool out_of_time;    /* the provider's clock is not known to be near the database's */
@@ -127,6 +126,7 @@ static bool ask(struct lookup *l)
 		.max_response_bytes = l->get || l->candidates_asked > 0 ? CALL_MAX_BYTES
 									: PROVIDER_LIST_MAX_BYTES,
 	};
+	l->asked_boot_ms = clock_boot_ms(l->o.clock);
 	return http_send(l->o.http, &r, on_answer, l) || fail(l, "too much is under way");
 }
 
@@ -197,36 +197,46 @@ static void take_row(struct lookup *l, json_t *row, struct found_call *f)
 		add_candidate(l, f);
 }
 
-/* Reads the rows; returns the time of the oldest one. */
-static int64_t take_rows(struct lookup *l, const json_t *rows)
+/* Reads the rows; returns when they were made, which ends before it begins if none says. */
+static struct list_span take_rows(struct lookup *l, const json_t *rows)
 {
-	int64_t oldest = INT64_MAX;
+	struct list_span made = {INT64_MAX, 0};
 	size_t i;
 	json_t *row;
 
 	json_array_foreach (rows, i, row) {
 		struct found_call f;
 		take_row(l, row, &f);
-		if (f.created_at != MSG_NO_TIME && f.created_at < oldest)
-			oldest = f.created_at;
+		if (f.created_at == MSG_NO_TIME)
+			continue;
+		made.from_ms = f.created_at < made.from_ms ? f.created_at : made.from_ms;
+		made.to_ms = f.created_at > made.to_ms ? f.created_at : made.to_ms;
 	}
-	return oldest;
+	return made;
 }
 
 /* ---- Progress ---- */
 
-static int64_t db_time(const struct lookup *l, int64_t wall_ms)
+/* The database's clock, or up to now_late_ms less than that. */
+static int64_t db_time(const struct lookup *l, int64_t boot_ms)
 {
-	return l->o.now + (wall_ms - l->o.wall_now);
+	return l->o.now + (boot_ms - l->began_boot_ms);
 }
 
-/* Rows have the provider's time: with a clock that is not known they may be where nobody looks. */
+/*
+ * Rows have the provider's time: with a clock that is not known they may be where nobody looks. Its
+ * Date is of some moment between request and answer; the boot clock measures those, which nobody
+ * sets and which goes on while the machine sleeps.
+ */
 static void take_clock(struct lookup *l, const struct http_answer *a)
 {
-	int64_t ahead_min = a->date_at - db_time(l, a->answered_at);
-	int64_t ahead_max = a->date_at + DATE_STEP_MS - db_time(l, a->started_at);
+	int64_t answered = db_time(l, clock_boot_ms(l->o.clock)) + l->o.now_late_ms;
+	int64_t ahead_min = a->date_at - answered;
+	int64_t ahead_max = a->date_at + DATE_STEP_MS - db_time(l, l->asked_boot_ms);
 
-	if (a->date_at < 0 || ahead_max < -APART_MAX_MS || ahead_min > APART_MAX_MS) {
+	if (a->date_at < 0) {
+		l->out_of_time = !fail(l, "no answer told the provider's time");
+	} else if (ahead_min < -LOOKUP_APART_MAX_MS || ahead_max > LOOKUP_APART_MAX_MS) {
 		l->out_of_time = !fail(l, "the provider's clock is not the database's");
 	} else if (!l->clock_known) {
 		l->clock_known = true;
@@ -243,21 +253,27 @@ static enum progress list_failed(struct lookup *l, const char *why)
 	return LOOKUP_FAILED;
 }
 
-static enum progress more(struct lookup *l, const struct http_answer *a)
+static enum progress more(struct lookup *l)
 {
-	if (a->answered_at - l->o.wall_now > READING_MAX_MS)
+	if (clock_boot_ms(l->o.clock) - l->began_boot_ms > l->o.reading_max_ms)
 		return list_failed(l, "reading the list takes too long");
 	return LOOKUP_MORE;
 }
 
-static enum progress take_window(struct lookup *l, const struct http_answer *a, bool full,
-				 size_t rows)
+static enum progress window_is_full(struct lookup *l, int64_t rows_ms)
 {
-	if (!full)
-		list_range_read(&l->range, rows);
-	else if (!list_range_full(&l->range))
+	if (!list_range_full(&l->range, rows_ms))
 		return list_failed(l, "more calls in a moment than the list shows");
-	return list_range_next(&l->range, &l->window) ? more(l, a) : LOOKUP_COMPLETE;
+	return list_range_next(&l->range, &l->window) ? more(l) : LOOKUP_COMPLETE;
+}
+
+static enum progress window_is_read(struct lookup *l, size_t rows, size_t bytes)
+{
+	double by_rows = (double)rows / l->o.adapter->list_page_rows;
+	double by_bytes = (double)bytes / PROVIDER_LIST_MAX_BYTES;
+
+	list_range_read(&l->range, by_rows > by_bytes ? by_rows : by_bytes);
+	return list_range_next(&l->range, &l->window) ? more(l) : LOOKUP_COMPLETE;
 }
 
 static enum progress take_list(struct lookup *l, const struct http_answer *a, const json_t *body)
@@ -268,7 +284,7 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 
 	if (!rows)
 		return list_failed(l, "the answer is no list");
-	int64_t oldest = take_rows(l, rows);
+	struct list_span made = take_rows(l, rows);
 	take_clock(l, a);
 	size_t n = json_array_size(rows);
 	bool full = n >= (size_t)ad->list_page_rows ||
@@ -276,13 +292,14 @@ static enum progress take_list(struct lookup *l, const struct http_answer *a, co
 		     total > (int64_t)n) ||
 		    (ad->list_next && json_path_text(body, ad->list_next));
 	if (ad->list_kind == LIST_BY_TIME)
-		return take_window(l, a, full, n);
-	if (!full || oldest < l->oldest)
+		return full ? window_is_full(l, made.to_ms - made.from_ms)
+			    : window_is_read(l, n, a->body_bytes);
+	if (!full || made.from_ms < l->oldest)
 		return LOOKUP_COMPLETE;
 	l->page++;
 	if (ad->list_kind != LIST_BY_PAGE)
 		return list_failed(l, "more calls to a number than the list shows");
-	return more(l, a);
+	return more(l);
 }
 
 static json_t *read_body(const struct http_answer *a)
@@ -299,7 +316,7 @@ static json_t *read_body(const struct http_answer *a)
 static enum progress take_answer(struct lookup *l, const struct http_answer *a)
 {
 	if (a->outcome == HTTP_TOO_LARGE && !l->get && l->o.adapter->list_kind == LIST_BY_TIME)
-		return take_window(l, a, true, 0);
+		return window_is_full(l, 0);
 	_cleanup_json_ json_t *body = read_body(a);
 	if (!body)
 		return list_failed(l, "no list was answered");
@@ -392,7 +409,8 @@ static struct lookup *lookup_new(const struct lookup_options *o, const char *acc
 	snprintf(l->account, sizeof(l->account), "%s", account);
 	l->page = 1;
 	l->oldest = INT64_MAX;
-	list_range_init(&l->range, o->adapter->list_page_rows);
+	l->began_boot_ms = clock_boot_ms(o->clock);
+	list_range_init(&l->range);
 	provider_request_init(&l->request);
 	return l;
 }
@@ -443,7 +461,7 @@ bool lookup_is_complete(const struct lookup *l)
 
 const char *lookup_trouble(const struct lookup *l)
 {
-	return l->get ? NULL : l->trouble;
+	return l->get || (l->complete && !l->out_of_time) ? NULL : l->trouble;
 }
 
 const char *lookup_fingerprint(const struct lookup *l)

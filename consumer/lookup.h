@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/clock.h"
 #include "common/http_client.h"
 #include "common/json.h"
 #include "consumer/reconcile.h"
 
 /* At most so many calls in one look-up. */
 #define LOOKUP_TARGETS_MAX 64
+/* By how much the provider's clock and the database's may differ, for a list to prove anything. */
+#define LOOKUP_APART_MAX_MS 150000
 
 /* One call that is looked for, and what was seen of it. */
 struct lookup_target {
@@ -38,7 +41,11 @@ struct lookup_options {
 	const struct account *(*account)(void *arg, const char *name);
 	const struct adapter *adapter;
 	int64_t timeout_ms;
-	int64_t now, wall_now; /* the database's clock and our own, ms */
+	/* The database's clock, ms: it is `now`, or up to `now_late_ms` more, for that is how long
+	 * its word was on its way. */
+	int64_t now, now_late_ms;
+	const struct clock *clock;
+	int64_t reading_max_ms; /* after which no further part of a list is asked for */
 	void (*done)(struct lookup *l, void *arg);
 	void *arg;					    /* of account(), done() and row() */
 	void (*row)(void *arg, const struct found_call *f); /* of lookup_list() */

@@ -84,7 +84,9 @@ int64_t reconcile_quiet_at(const struct reconcile_policy *p, const struct check 
 int64_t reconcile_made_by(const struct reconcile_policy *p, const struct adapter *ad,
 			  const struct check *c, int64_t now)
 {
-	return sooner(now, over_at(p, c) + reconcile_lag_ms(p, ad));
+	/* Over there it may have waited, if the first look came late: the second reads to its own
+	 * time. */
+	return sooner(now, later(over_at(p, c), c->absent_at) + reconcile_lag_ms(p, ad));
 }
 
 int64_t reconcile_deadline(const struct reconcile_policy *p, const struct adapter *ad,

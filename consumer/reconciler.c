@@ -17,6 +17,7 @@
 #define PASS_CALLS_MAX LOOKUP_TARGETS_MAX
 #define PASS_LEASE_S 120 /* a call taken by one that died is taken again after */
 #define LOOKUPS_AT_ONCE 8
+#define LOOKUP_MAX_MS 60000
 #define HANG_UPS_AT_ONCE 8
 #define HANG_UP_TRIES "5"
 #define HANG_UP_AGAIN_MS 3000
@@ -42,7 +43,9 @@ struct reconciler {
 	size_t n;
 	size_t looking; /* look-ups under way */
 	struct lookup *lookups[LOOKUPS_AT_ONCE];
-	int64_t db_ahead_ms; /* the database's clock minus our boot clock */
+	int64_t db_ahead_ms; /* the database's clock minus our boot clock, or less */
+	int64_t db_late_ms;  /* by up to so much: its word was so long on its way */
+	int64_t asked_boot_ms;
 	struct result_batch results;
 };
 
@@ -378,7 +381,9 @@ static void look_up(struct reconciler *r, struct finding *first)
 		.adapter = ad,
 		.timeout_ms = r->lookup_timeout_ms,
 		.now = db_now(r),
-		.wall_now = clock_wall_ms(r->o.clock),
+		.now_late_ms = r->db_late_ms,
+		.clock = r->o.clock,
+		.reading_max_ms = LOOKUP_MAX_MS,
 		.done = on_looked_up,
 		.arg = r,
 	};
@@ -414,47 +419,6 @@ static void advance(struct reconciler *r)
 
 /* ---- The start of a pass ---- */
 
-static void copy_column(const PGresult *rows, int row, const char *name, char *ret_text, size_t n)
-{
-	const char *text = pg_text(rows, row, pg_col(rows, name));
-
-	snprintf(ret_text, n, "%s", text ? text : "");
-}
-
-static int64_t time_column(const PGresult *rows, int row, const char *name)
-{
-	int col = pg_col(rows, name);
-
-	return pg_text(rows, row, col) ? pg_int(rows, row, col) : MSG_NO_TIME;
-}
-
-static void read_check(const PGresult *rows, int row, struct check *c)
-{
-	if (!call_status_parse(pg_text(rows, row, pg_col(rows, "state")), &c->state))
-		c->state = CALL_UNKNOWN;
-	copy_column(rows, row, "job_id", c->job_id, sizeof(c->job_id));
-	copy_column(rows, row, "follow_up_id", c->follow_up_id, sizeof(c->follow_up_id));
-	copy_column(rows, row, "tenant", c->tenant, sizeof(c->tenant));
-	copy_column(rows, row, "kind", c->kind, sizeof(c->kind));
-	copy_column(rows, row, "lead_id", c->lead_id, sizeof(c->lead_id));
-	copy_column(rows, row, "phone", c->phone, sizeof(c->phone));
-	copy_column(rows, row, "account", c->account, sizeof(c->account));
-	copy_column(rows, row, "provider", c->provider, sizeof(c->provider));
-	copy_column(rows, row, "worker", c->worker, sizeof(c->worker));
-	copy_column(rows, row, "fingerprint", c->fingerprint, sizeof(c->fingerprint));
-	copy_column(rows, row, "provider_call_id", c->provider_call_id,
-		    sizeof(c->provider_call_id));
-	copy_column(rows, row, "others", c->others, sizeof(c->others));
-	c->claimed_at = time_column(rows, row, "claimed_at");
-	c->lease_until = time_column(rows, row, "lease_until");
-	c->posted_at = time_column(rows, row, "posted_at");
-	c->dial_by = time_column(rows, row, "dial_by");
-	c->absent_at = time_column(rows, row, "absent_at");
-	c->checks = pg_int(rows, row, pg_col(rows, "checks"));
-	c->has_event = pg_bool(rows, row, pg_col(rows, "has_event"));
-	c->hang_up = pg_bool(rows, row, pg_col(rows, "hang_up"));
-}
-
 static void on_due(void *arg, const struct pg_batch_result *b)
 {
 	struct reconciler *r = arg;
@@ -476,10 +440,11 @@ static void on_due(void *arg, const struct pg_batch_result *b)
 		return;
 	}
 	r->n = (size_t)n;
-	r->db_ahead_ms = time_column(rows, 0, "now") - clock_boot_ms(r->o.clock);
+	r->db_ahead_ms = pg_int(rows, 0, pg_col(rows, "now")) - clock_boot_ms(r->o.clock);
+	r->db_late_ms = clock_boot_ms(r->o.clock) - r->asked_boot_ms;
 	for (size_t i = 0; i < r->n; i++) {
 		struct finding *f = &r->findings[i];
-		read_check(rows, (int)i, &f->check);
+		check_read(&f->check, rows, (int)i);
 		f->r = r;
 		f->target.check = &f->check;
 	}
@@ -514,6 +479,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 3, due);
 	pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
 	pg_commit(r->o.pg);
+	r->asked_boot_ms = clock_boot_ms(r->o.clock);
 }
 
 /* ---- Life ---- */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What reconciler.c (passes) and reconcile_report.c (what is said of a finding) share. */
+/* What reconciler.c (passes), reconcile_rows.c (what is to be looked up) and reconcile_report.c
+ * (what is said of a finding) share. */
 #ifndef CARILLON_CONSUMER_RECONCILER_INTERNAL_H
 #define CARILLON_CONSUMER_RECONCILER_INTERNAL_H
+
+#include <libpq-fe.h>
 
 #include "common/msg.h"
 #include "consumer/hang_up.h"
@@ -38,6 +41,8 @@ struct finding {
 		      */
 	bool done;
 };
+
+void check_read(struct check *c, const PGresult *rows, int row);
 
 /* Publishes what the decision says, an end when all else is acknowledged; finding_published()
  * follows, at once if there is nothing to say. */

@@ -110,6 +110,7 @@ static void draw_faults(void)
 	sim.provider_ahead_ms = chance(300) ? chance_between(-120 * SECOND, 120 * SECOND) : 0;
 	if (chance(100))
 		sim.provider_ahead_ms *= 10;
+	sim.list_rows = chance(500) ? (size_t)chance_between(3, 12) : SIZE_MAX;
 	if (chance(300)) {
 		sim.stopped_at = chance_between(0, 3 * MINUTE);
 		sim.stopped_until = sim.stopped_at + chance_between(5 * SECOND, 2 * MINUTE);

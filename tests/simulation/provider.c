@@ -288,9 +288,10 @@ static bool is_within(const struct outside_call *c, const char *url, const char 
 	       (!to || strncmp(created, to + strlen(to_name), 24) <= 0);
 }
 
-static void write_list(size_t account, const char *url, struct buf *b)
+/* Newest first; the number of those that are within the times asked for. */
+static size_t write_list(size_t account, const char *url, size_t most, struct buf *b)
 {
-	int n = 0;
+	size_t n = 0;
 
 	for (size_t i = world.n; i-- > 0;) {
 		const struct outside_call *c = &world.calls[i];
@@ -298,9 +299,12 @@ static void write_list(size_t account, const char *url, struct buf *b)
 		    !is_within(c, url, "createdAtGe=", "createdAtLe=") ||
 		    !is_within(c, url, "start_date=", "end_date="))
 			continue;
-		buf_adds(b, n++ > 0 ? "," : "");
+		if (n++ >= most)
+			continue;
+		buf_adds(b, n > 1 ? "," : "");
 		write_call(b, c, false);
 	}
+	return n;
 }
 
 static bool write_one(size_t account, const char *url, struct reply *ret)
@@ -334,8 +338,11 @@ void provider_get(const char *url, bool broken, struct reply *ret)
 	buf_adds(&ret->body, account == 0   ? "["
 			     : account == 1 ? "{\"calls\":["
 					    : "{\"call_log_data\":[");
-	write_list(account, url, &ret->body);
-	buf_adds(&ret->body, account == 0 ? "]" : "]}");
+	size_t n = write_list(account, url, account == 1 ? sim.list_rows : SIZE_MAX, &ret->body);
+	if (account == 1)
+		buf_addf(&ret->body, "],\"total_count\":%zu}", n);
+	else
+		buf_adds(&ret->body, account == 0 ? "]" : "]}");
 }
 
 /* ---- For the oracles ---- */

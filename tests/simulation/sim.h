@@ -94,6 +94,7 @@ struct sim {
 	bool fragile; /* the batch that is being done will not be durable */
 	int64_t database_down_until;
 	int64_t provider_ahead_ms; /* its clock */
+	size_t list_rows;	   /* at most in an answer that says how many there are */
 	int64_t stopped_at, stopped_until;
 	int64_t closed_at, opens_at; /* nobody is to be rung between */
 	char failure[512];	     /* what broke first, or "" */

@@ -46,6 +46,7 @@ struct world {
 	const char *garbage;  /* answered instead */
 	bool change_account;  /* after the first request */
 	int64_t ahead_ms;     /* the database's clock of ours */
+	int64_t now_late_ms;  /* its word was so long on its way */
 	bool done;
 };
 
@@ -324,7 +325,9 @@ static inline void look_up(struct world *w, const struct adapter *ad, int page_r
 					 .adapter = &w->adapter,
 					 .timeout_ms = 5000,
 					 .now = T0 + 100000 + w->ahead_ms,
-					 .wall_now = clock_wall_ms(clock_system()),
+					 .now_late_ms = w->now_late_ms,
+					 .clock = clock_system(),
+					 .reading_max_ms = 60000,
 					 .done = on_done,
 					 .arg = w};
 	for (struct lookup_target *t = targets; t; t = t->next) {

@@ -43,8 +43,8 @@ static int read_all(struct list_range *r, const struct list *l)
 		if (requests++ == 0)
 			list_range_clock(r, -500, 500);
 		if (n < ROWS_MAX)
-			list_range_read(r, n);
-		else if (!list_range_full(r))
+			list_range_read(r, (double)n / ROWS_MAX);
+		else if (!list_range_full(r, 0))
 			return -1;
 	}
 	return requests;
@@ -67,7 +67,7 @@ static void test_one_request_while_nothing_is_full(void **state)
 	struct list_range r;
 
 	(void)state;
-	list_range_init(&r, ROWS_MAX);
+	list_range_init(&r);
 	for (int i = 0; i < LIST_SPANS_MAX; i++)
 		list_range_add(&r, T0 + (LIST_SPANS_MAX - i) * 60 * MINUTE,
 			       T0 + (LIST_SPANS_MAX - i) * 60 * MINUTE + 3 * MINUTE);
@@ -83,7 +83,7 @@ static void test_windows_follow_the_rows(void **state)
 	struct list_range r;
 
 	(void)state;
-	list_range_init(&r, ROWS_MAX);
+	list_range_init(&r);
 	list_range_add(&r, T0, T0 + 3 * MINUTE);
 	list_range_add(&r, T0 + MINUTE, T0 + 4 * MINUTE);
 	int requests = read_all(&r, &l);
@@ -103,7 +103,7 @@ static void test_gaps(void **state)
 	int64_t in_gap_ms = 0;
 
 	(void)state;
-	list_range_init(&r, ROWS_MAX);
+	list_range_init(&r);
 	list_range_add(&r, T0 + 590 * MINUTE, T0 + 591 * MINUTE);
 	list_range_add(&r, T0, T0 + MINUTE);
 	for (int i = 0; list_range_next(&r, &w); i++) {
@@ -111,12 +111,12 @@ static void test_gaps(void **state)
 		if (i == 0)
 			list_range_clock(&r, 0, 1000);
 		if (n >= ROWS_MAX) {
-			assert_true(list_range_full(&r));
+			assert_true(list_range_full(&r, 0));
 			continue;
 		}
 		if (w.from_ms > T0 + 2 * MINUTE && w.to_ms < T0 + 589 * MINUTE)
 			in_gap_ms += w.to_ms - w.from_ms;
-		list_range_read(&r, n);
+		list_range_read(&r, (double)n / ROWS_MAX);
 		assert_true(list_range_covers(&r, T0 + MINUTE) == (w.to_ms >= T0 + MINUTE + 31000));
 	}
 	assert_int_equal(in_gap_ms, 0);
@@ -142,7 +142,7 @@ static void test_nothing_is_left_out(void **state)
 			int64_t minute = rand() % (rand() % 2 ? 120 : 5);
 			l.at[i] = T0 + ahead + minute * MINUTE + rand() % 60000;
 		}
-		list_range_init(&r, ROWS_MAX);
+		list_range_init(&r);
 		for (size_t i = 0; i < 8; i++) {
 			spans[i].from_ms = T0 + rand() % 120 * MINUTE;
 			spans[i].to_ms = spans[i].from_ms + rand() % 10 * MINUTE;
@@ -153,12 +153,12 @@ static void test_nothing_is_left_out(void **state)
 			if (first)
 				list_range_clock(&r, ahead - 700, ahead + 1200);
 			if (n >= ROWS_MAX) {
-				assert_true(list_range_full(&r));
+				assert_true(list_range_full(&r, 0));
 				continue;
 			}
 			for (size_t i = 0; i < l.n; i++)
 				seen[i] |= l.at[i] >= w.from_ms && l.at[i] <= w.to_ms;
-			list_range_read(&r, n);
+			list_range_read(&r, (double)n / ROWS_MAX);
 			for (size_t s = 0; s < 8; s++) {
 				if (!list_range_covers(&r, spans[s].to_ms))
 					continue;
@@ -182,7 +182,7 @@ static void test_too_many_in_a_moment(void **state)
 	struct list_range r;
 
 	(void)state;
-	list_range_init(&r, ROWS_MAX);
+	list_range_init(&r);
 	list_range_add(&r, T0 - 30 * MINUTE, T0 - 20 * MINUTE);
 	list_range_add(&r, T0, T0 + 3 * MINUTE);
 	assert_int_equal(read_all(&r, &l), -1);

@@ -96,6 +96,23 @@ static void test_measured_clock(void **state)
 	}
 }
 
+/* The database's time is old when it is here: no reason to begin later than the call was made. */
+static void test_late_clock(void **state)
+{
+	struct world *w = *state;
+	struct check c;
+	struct lookup_target t = {.check = &c, .made_by = T0 + 3000};
+
+	for (int i = 0; i < 400; i++)
+		add_call(w, i, T0 - 200000 + i * 1000);
+	make_check(&c, 200);
+	w->ahead_ms = -60000;
+	w->now_late_ms = 60000;
+	look_up(w, &vapi_adapter, 10, &t);
+	assert_int_equal(t.seen, SEEN_CALL);
+	json_decref(t.row);
+}
+
 static void test_failing_list(void **state)
 {
 	struct world *w = *state;
@@ -268,6 +285,7 @@ int main(void)
 		WORLD_TEST(test_window_that_stays_full),
 		WORLD_TEST(test_part_of_a_list),
 		WORLD_TEST(test_measured_clock),
+		WORLD_TEST(test_late_clock),
 		WORLD_TEST(test_failing_list),
 		WORLD_TEST(test_garbage),
 		WORLD_TEST(test_row_without_id),

@@ -153,6 +153,29 @@ static void test_silent_worker(void **state)
 	assert_int_equal(reconcile_quiet_at(&policy, &c), T0 + 205 * SECOND);
 }
 
+/* Until when a list has to be read for a call that may be in it. */
+static void test_made_by(void **state)
+{
+	struct check c = unknown_call();
+
+	(void)state;
+	/* Nobody sends any more at 85 s, and what was sent shows a lag later. */
+	assert_int_equal(reconcile_made_by(&policy, &vapi_adapter, &c, T0 + 900 * SECOND),
+			 T0 + 145 * SECOND);
+	assert_int_equal(reconcile_made_by(&policy, &vapi_adapter, &c, T0 + 20 * SECOND),
+			 T0 + 20 * SECOND);
+	/* It may have waited at the provider until after a first look that came late. */
+	c.absent_at = T0 + 190 * SECOND;
+	assert_int_equal(reconcile_made_by(&policy, &vapi_adapter, &c, T0 + 251 * SECOND),
+			 T0 + 250 * SECOND);
+	/* Our predecessor may have posted it after its claim. */
+	c.absent_at = MSG_NO_TIME;
+	c.state = CALL_DIALING;
+	snprintf(c.worker, sizeof(c.worker), "w1/first");
+	assert_int_equal(reconcile_made_by(&policy, &vapi_adapter, &c, T0 + 900 * SECOND),
+			 T0 + 265 * SECOND);
+}
+
 static void test_lag_setting(void **state)
 {
 	struct reconcile_policy p = policy;
@@ -371,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_absence_that_proves_nothing),
 		cmocka_unit_test(test_slow_list),
 		cmocka_unit_test(test_silent_worker),
+		cmocka_unit_test(test_made_by),
 		cmocka_unit_test(test_lag_setting),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_late_first_look),
