@@ -8,39 +8,56 @@ WITH served AS MATERIALIZED (
 	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
 	WHERE n.claim_token = $1::uuid
 ), budget AS MATERIALIZED (
-	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free)::bigint AS free
+	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free)::bigint AS free,
+		EXISTS (SELECT FROM follow_ups f WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL AND f.account_id IS NOT NULL) AS mixed
 	FROM served n CROSS JOIN LATERAL lane_slots(n.id, n.max_concurrent) s WHERE n.closed IS NULL
 ), candidate AS MATERIALIZED (
 	SELECT f.id, b.verdict, f.priority, f.next_look_at
 	FROM budget b
+	CROSS JOIN LATERAL (SELECT greatest(b.free + 20, 120) AS most) m   -- some more than needed: held ones take no place
 	CROSS JOIN LATERAL (
-		SELECT q.id, q.priority, q.next_look_at
-		FROM (VALUES (2), (1), (0)) p (priority)
-		CROSS JOIN LATERAL (
+		(SELECT q.* FROM (VALUES (2), (1), (0)) p (priority) CROSS JOIN LATERAL (
 			SELECT id, priority, next_look_at FROM follow_ups
-			WHERE lane_id = b.id AND priority = p.priority AND next_look_at <= now()
-			ORDER BY next_look_at LIMIT greatest(b.free + 20, 120)) q   -- some more than needed: held ones take no place
-		ORDER BY p.priority DESC, q.next_look_at LIMIT greatest(b.free + 20, 120)) f
+			WHERE NOT b.mixed AND lane_id = b.id AND priority = p.priority AND next_look_at <= now()
+			ORDER BY next_look_at LIMIT m.most) q
+		ORDER BY q.priority DESC, q.next_look_at LIMIT m.most)
+		-- Where some have an account of their own, these and the others apart: the backlog of a full account hides those of another.
+		UNION ALL
+		(SELECT q.* FROM (VALUES (2), (1), (0)) p (priority) CROSS JOIN LATERAL (
+			SELECT id, priority, next_look_at FROM follow_ups
+			WHERE b.mixed AND lane_id = b.id AND priority = p.priority AND next_look_at <= now() AND account_id IS NOT NULL
+			ORDER BY next_look_at LIMIT m.most) q
+		ORDER BY q.priority DESC, q.next_look_at LIMIT m.most)
+		UNION ALL
+		(SELECT q.* FROM (VALUES (2), (1), (0)) p (priority) CROSS JOIN LATERAL (
+			SELECT id, priority, next_look_at FROM follow_ups
+			WHERE b.mixed AND lane_id = b.id AND priority = p.priority AND next_look_at <= now() AND account_id IS NULL
+			ORDER BY next_look_at LIMIT m.most) q
+		ORDER BY q.priority DESC, q.next_look_at LIMIT m.most)) f
 	WHERE b.free > 0
 ), checked AS MATERIALIZED (
 	SELECT c.priority, c.next_look_at, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.kind, g.phone,
 		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM candidate c CROSS JOIN LATERAL (
 		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
-), one_per_phone AS (
-	SELECT DISTINCT ON (tenant_id, phone) * FROM checked WHERE hold IS NULL
-	ORDER BY tenant_id, phone, priority DESC, next_look_at
 ), room AS MATERIALIZED (
 	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
-	WHERE a.id IN (SELECT account_id FROM one_per_phone)
-), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited
+	WHERE a.id IN (SELECT account_id FROM checked WHERE hold IS NULL)
+), one_per_phone AS (
+	SELECT DISTINCT ON (c.tenant_id, c.phone) c.*, r.free AS room FROM checked c JOIN room r ON r.id = c.account_id
+	WHERE c.hold IS NULL AND r.free > 0
+	ORDER BY c.tenant_id, c.phone, c.priority DESC, c.next_look_at
+), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited; a full account takes no place
 	SELECT r.*, row_number() OVER (ORDER BY priority DESC, in_lane, next_look_at) AS in_all,
 		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, in_lane, next_look_at) AS in_account
-	FROM (SELECT o.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane FROM one_per_phone o) r
+	FROM (SELECT t.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane
+		FROM (SELECT o.*, row_number() OVER (PARTITION BY lane_id, account_id ORDER BY priority DESC, next_look_at) AS in_turn
+			FROM one_per_phone o) t
+		WHERE t.in_turn <= t.room) r
 ), picked AS MATERIALIZED (
 	SELECT r.*, uuid_v7((SELECT uuid_v7_prefix())) AS job_id
-	FROM ranked r JOIN budget b ON b.id = r.lane_id JOIN room a ON a.id = r.account_id
-	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= a.free
+	FROM ranked r JOIN budget b ON b.id = r.lane_id
+	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= r.room
 ), claimed AS (
 	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
 	SELECT lane_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id

@@ -162,7 +162,8 @@ CREATE TABLE follow_ups (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 
 -- No index names status: what only moves it on (queued, dialing, completed) then writes no index entry.
-CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at) WHERE next_look_at IS NOT NULL;
+CREATE INDEX follow_ups_pending ON follow_ups (lane_id, priority, next_look_at, account_id) WHERE next_look_at IS NOT NULL;
+CREATE INDEX follow_ups_own ON follow_ups (lane_id, priority, next_look_at) WHERE next_look_at IS NOT NULL AND account_id IS NOT NULL;
 CREATE INDEX follow_ups_claim ON follow_ups (claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX follow_ups_lead ON follow_ups (lead_id);
 

@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing_seen.sql
 \ir lib/prepare.psql
-SELECT plan(121);
+SELECT plan(126);
 
 CREATE TYPE fx.claimed AS ("row" text, gate text, n bigint, claim_id bigint, job_id uuid, follow_up_id bigint, tenant text, kind text,
 	lead_id bigint, phone text, account text, attempt integer, due_at bigint, dial_by bigint);
@@ -165,6 +165,24 @@ SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''
 	SELECT fx.queued(fx.follow_up(fx.lead(), %1$s)) FROM generate_series(1, 2)', :two)), 1::bigint, 'live and queued ones of its other lanes fill them');
 SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one'';
 	UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE id < %s + 2', :first_due)), 8::bigint, 'another account''s do not');
+-- A backlog of an account that is full, longer than what a pass looks at.
+SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 300); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-two''; SELECT fx.due(%1$s, 5); UPDATE lanes SET max_concurrent = 20 WHERE id = %1$s', :two),
+	1000, :two), 7::bigint, 'the backlog of those with an account of their own, which is full, hides no others');
+SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 150, 2); SELECT fx.due(%1$s, 150); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-two''; SELECT fx.due(%1$s, 5); UPDATE lanes SET max_concurrent = 20 WHERE id = %1$s', :two),
+	1000, :two), 7::bigint, 'of whatever priorities');
+SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 300); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-two''; SELECT fx.due(%1$s, 5); UPDATE lanes SET max_concurrent = 6 WHERE id = %1$s', :two),
+	1000, :two), 6::bigint, 'nor takes it their places in the lane');
+SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 5); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	SELECT fx.due(%1$s, 300); UPDATE accounts SET max_concurrent = 2 WHERE id = fx.account(); UPDATE lanes SET active = false WHERE id = %2$s;
+	UPDATE lanes SET max_concurrent = 20 WHERE id = %1$s', :two, :lane), 1000, :two), 7::bigint,
+	'nor does the backlog of the lane''s account hide those with their own');
+SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 1 WHERE name = ''fx-two''; SELECT fx.call(%1$s, ''calling''); UPDATE live SET account_id = fx.account(''fx-two'');
+	UPDATE lanes SET active = false WHERE id = %2$s; SELECT fx.due(%1$s, 1); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	SELECT fx.follow_up((SELECT max(lead_id) FROM follow_ups), %1$s, ''0'')', :two, :lane), 1000, :two), 1::bigint,
+	'one that waits for a full account holds back no other of its number');
 SELECT is(fx.jobs(format('UPDATE settings SET value = ''6'' WHERE key = ''account_queued_max'';
 	SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3); SELECT fx.queued(fx.follow_up(fx.lead(), %1$s)) FROM generate_series(1, 2)', :two)), 4::bigint,
 	'an account without a limit has a bounded queue, which live calls do not fill');
