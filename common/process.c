@@ -6,6 +6,7 @@
 #include "common/process.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 
 #define ERRORS_MAX_BYTES 65536
 #define METRICS_MAX_BYTES (4 << 20)
+#define HEAPS_MAX 2
+#define LARGE_BLOCK_BYTES (256 << 10)
 
 /* ---- Command line ---- */
 
@@ -115,6 +118,14 @@ static void raise_descriptors(void)
 		log_warn("process.few_descriptors", LOG_INT("error", errno));
 }
 
+/* What a burst took (a provider's lists, a backlog in Kafka) goes back when it is over: large
+ * blocks one by one, and there are few heaps that keep holes. */
+static void bound_heap(void)
+{
+	mallopt(M_ARENA_MAX, HEAPS_MAX);
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
+}
+
 static bool start_log_and_loop(struct process *p)
 {
 	enum log_level level = LOG_LEVEL_INFO;
@@ -123,6 +134,7 @@ static bool start_log_and_loop(struct process *p)
 		return false;
 	log_init(p->name, level);
 	raise_descriptors();
+	bound_heap();
 	/* Connections break before the loop runs, too. */
 	signal(SIGPIPE, SIG_IGN);
 	p->loop = ev_default_loop(EVFLAG_AUTO);

@@ -125,7 +125,8 @@ def told(stack, chaos, usage, seconds):
         lived = usage.seen[name, pid][-1][0] - usage.seen[name, pid][0][0]
         if lived < seconds / 2:
             continue
-        print(f"  {name}: descriptors {d0} -> {d1}, memory {k0 / 1024:.1f} -> {k1 / 1024:.1f} MiB")
+        print(f"  {name}: descriptors {d0} -> {d1}, memory {k0 / 1024:.1f} -> {k1 / 1024:.1f} MiB; now and then "
+              + ", ".join(f"{d}/{k / 1024:.0f}" for _, d, k in usage.seen[name, pid][::max(len(usage.seen[name, pid]) // 20, 1)]))
         if d1 > d0 + MORE_DESCRIPTORS or k1 > k0 + MORE_KB:
             wrong.append(f"O5 {name} grows: descriptors {d0} -> {d1}, memory {k0} -> {k1} KiB")
     return wrong

@@ -14,7 +14,7 @@ from lib.proxy import Network, route
 from lib.workload import QUICK, Workload
 
 RECOVERED_S = 180
-DESCRIPTORS = 96  # some 50 to begin with, and a connection to the provider for each of HTTP_SLOTS
+DESCRIPTORS = 72  # some 50 to begin with
 
 
 def report(names, seed, made, seconds, wrong):

@@ -170,10 +170,12 @@ def decided_once(stack) -> list[str]:
 
 # ---- O5 ----
 
-def _own_descriptors(pid: int, port: int) -> int:
-    """Without the connections that others keep open to it."""
+def _own_descriptors(pid: int, port: int, provider: int) -> int:
+    """Without the connections that others keep open to it, and those to the provider, of which there are as many as HTTP_SLOTS allow
+    after a burst, and none after the link was cut."""
     lines = (line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
-    inbound = {line[9] for line in lines if line[3] != "0A" and int(line[1].split(":")[1], 16) == port}
+    inbound = {line[9] for line in lines if line[3] != "0A" and (
+        int(line[1].split(":")[1], 16) == port or int(line[2].split(":")[1], 16) == provider)}
     count = 0
     for entry in os.scandir(f"/proc/{pid}/fd"):
         try:
@@ -194,7 +196,7 @@ class Usage:
         for process in processes:
             try:
                 pid = process.pid
-                descriptors = _own_descriptors(pid, int(process.environment["LISTEN"].rsplit(":", 1)[1]))
+                descriptors = _own_descriptors(pid, *(int(process.environment[key].rsplit(":", 1)[1]) for key in ("LISTEN", "VAPI_BASE_URL")))
                 status = Path(f"/proc/{pid}/status").read_text()
                 kilobytes = int(status.split("VmRSS:")[1].split()[0])
             except (AssertionError, OSError, IndexError):
