@@ -16,6 +16,7 @@ die() {
 
 # count PART PASSED FAILED: adds to the sum and says it.
 count() {
+	[[ $2$3 =~ ^[0-9]+$ ]] || die "$1: no counts"
 	PASSED=$((PASSED + $2))
 	FAILED=$((FAILED + $3))
 	printf -- '-- %s: %d passed, %d failed\n' "$1" "$2" "$3"
@@ -136,27 +137,34 @@ run_pytest() {
 		"$PYTHON" -m pytest -p no:cacheprovider -o junit_family=xunit1 --junitxml="$report" "$@") || PYTEST_STATUS=$?
 }
 
-# count_pytest PART FOLDER ARGUMENT...: runs, counts, and under CI runs a few that failed once more, with nothing beside
-# them: machines are shared, and a wait that is long enough nine times is too short the tenth. Oracles have no second try.
+# count_report: what the last run_pytest counted, as REPORT_PASSED and REPORT_FAILED.
+count_report() { # REPORT
+	[[ -s $1 ]] || die "pytest ended with $PYTEST_STATUS before it ran a test"
+	read -r REPORT_PASSED REPORT_FAILED < <("$PYTHON" "$ROOT/tests/lib/junit.py" "$1" "$PYTEST_STATUS") || die "$1 can't be read"
+}
+
+# count_pytest PART FOLDER ARGUMENT...: runs, counts, and under CI runs a few that failed once more, one after the other:
+# machines are shared, and a wait that is long enough nine times is too short the tenth. What tests/lib/junit.py calls a
+# finding has no second try.
 count_pytest() {
-	local part=$1 folder=$2 report=$WORK/$1.xml again=() passed failed once
+	local part=$1 folder=$2 report=$WORK/$1.xml again=() passed
 	shift 2
 	run_pytest "$folder" "$report" "$@"
 	if ((PYTEST_STATUS == 5)); then
 		if nothing_there "tests/$folder"; then count "$part" 0 1; else count "$part" 0 0; fi
 		return
 	fi
-	[[ -s $report ]] || die "pytest ended with $PYTEST_STATUS before it ran a test"
-	read -r passed failed < <("$PYTHON" "$ROOT/tests/lib/junit.py" "$report" "$PYTEST_STATUS")
+	count_report "$report"
+	passed=$REPORT_PASSED
 	if [[ ${CI:-} == true ]] && ((PYTEST_STATUS == 1)); then
 		mapfile -t again < <("$PYTHON" "$ROOT/tests/lib/junit.py" --again "$report" | grep .)
 	fi
 	if ((${#again[@]})); then
-		printf -- '-- once more, alone: %s\n' "${again[@]}"
-		run_pytest "$folder" "$report" "${again[@]}"
-		read -r once failed < <("$PYTHON" "$ROOT/tests/lib/junit.py" "$report" "$PYTEST_STATUS")
-		((failed > 0)) || printf -- '-- unsteady, mend it: %s\n' "${again[@]}"
-		passed=$((passed + once))
+		printf -- '-- once more: %s\n' "${again[@]}"
+		run_pytest "$folder" "$WORK/$part-again.xml" "${again[@]}"
+		count_report "$WORK/$part-again.xml"
+		((REPORT_FAILED > 0)) || printf -- '-- unsteady, mend it: %s\n' "${again[@]}"
+		passed=$((passed + REPORT_PASSED))
 	fi
-	count "$part" "$passed" "$failed"
+	count "$part" "$passed" "$REPORT_FAILED"
 }

@@ -86,7 +86,7 @@ def test_the_last_call_begins_within_a_second_of_a_stop_and_a_start_goes_on_with
     assert stops == CAMPAIGNS * ROUNDS and late[-1] <= PROMISE_S, "the worst of all"
     stack.wait_until(lambda: sum(made().values()) == len(whose), 90, "the rest")
     stack.wait_count(0, "follow_ups", "status <> 'completed'")
-    assert stack.ledger()["phones"] == dict.fromkeys(whose, 1), "nobody twice, nobody left out"
+    stack.assert_rung(whose)
     for process in (stack.consumer, stack.process("consumer2")):
         count, within = measured(process)
         assert count == within == stops, "each consumer measures each stop"

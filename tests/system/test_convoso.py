@@ -106,7 +106,7 @@ def test_a_dial_of_theirs_is_an_attempt_of_the_record(stack):
     stack.sim.script([{"action": {"outcome": "BUSY", "call_ms": 100}}])
     stack.db.execute("update redial_queue set next_redial_timestamp = now()")
     is_now(stack, "pending", 3, ["NO_ANSWER", "VOICEMAIL", "BUSY"])
-    assert stack.ledger()["phones"] == {phone: 1}
+    stack.assert_rung([phone])
     time.sleep(1.1)
     tell(stack, 3, "NA", phone, ago=0, length_in_sec="0", call_date="")
     is_now(stack, "max_attempts", 4, ["NO_ANSWER", "VOICEMAIL", "BUSY", "NO_ANSWER"])

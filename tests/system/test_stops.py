@@ -117,7 +117,7 @@ def test_the_stop_switch_binds_within_a_second(stack):
     # What the stop held is looked at now, not when it would have been.
     stack.wait_count(len(leads), "follow_ups", "status = 'completed'", timeout=40)
     assert time.monotonic() - begun < 25
-    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+    stack.assert_rung(lead["phone"] for lead in leads)
     assert [(row["entity"], row["entity_id"], row["to_state"], row["note"]) for row in stack.rows(
         "select * from transitions where entity in ('scheduler', 'tenant') order by id")] == [
         ("tenant", "default", "stopped", "maintenance"), ("tenant", "default", "running", None),
@@ -154,7 +154,7 @@ def test_concurrency_is_exact_with_two_of_each(stack):
         assert later - first >= timedelta(milliseconds=call_ms), "more calls at once than the lane permits"
     workers = stack.rows("select distinct split_part(worker, '/', 1) as name from calls")
     assert len(workers) == 2, "one consumer did all the work"
-    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+    stack.assert_rung(lead["phone"] for lead in leads)
 
 
 def _settled(probe):
@@ -177,7 +177,7 @@ def test_stopping_under_load_is_clean(stack):
             assert stack.count("calls", "status in ('dialing', 'unknown')") == 0
         process.start()
     stack.wait_count(240, "calls", "ended_at is not null and decided_at is not null", timeout=60)
-    assert stack.ledger()["phones"] == {lead["phone"]: 1 for lead in leads}
+    stack.assert_rung(lead["phone"] for lead in leads)
     assert stack.sim.stats()["posts"] == stack.count("calls") == 240
     assert not list(stack.consumer.log_events("call.unknown"))
     assert stack.count("calls", "error is not null") == 0

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.datetime import TimestamptzLoader
 
-from . import databases
+from . import databases, oracles
 from .ports import free_port
 from .process import Process
 from .servers import Kafka, Postgres, Registry
@@ -305,7 +305,15 @@ class Stack:
         return self.sim.ledger()
 
     def assert_never_twice(self) -> None:
-        assert not self.sim.twice(), f"dialed twice: {self.sim.twice()}"
+        if twice := self.sim.twice():
+            raise oracles.Broken(f"dialed twice: {twice}")
+
+    def assert_rung(self, phones) -> None:
+        """Each of these numbers once, and no other."""
+        rung = self.ledger()["phones"]
+        if twice := {phone: times for phone, times in rung.items() if times > 1}:
+            raise oracles.Broken(f"dialed twice: {twice}")
+        assert rung.keys() == set(phones), f"rung: {sorted(rung)}, not {sorted(phones)}"
 
     def assert_nothing_lost(self) -> None:
         """Every follow-up is final, or has a next time that a process looks at."""
@@ -315,7 +323,8 @@ class Stack:
             " and not (status = 'pending' and due_at is not null)"
             " and not (status in ('queued', 'dialing') and lease_until is not null)"
         )
-        assert not lost, f"neither final nor with a next time: {lost}"
+        if lost:
+            raise oracles.Broken(f"neither final nor with a next time: {lost}")
 
     # ---- End ----
 
