@@ -41,19 +41,25 @@ WITH served AS MATERIALIZED (
 	FROM candidate c CROSS JOIN LATERAL (
 		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
 ), room AS MATERIALIZED (
-	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
+	SELECT a.id, s.free, a.max_concurrent > 0 AS limited FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
 	WHERE a.id IN (SELECT account_id FROM checked WHERE hold IS NULL)
 ), one_per_phone AS (
-	SELECT DISTINCT ON (c.tenant_id, c.phone) c.*, r.free AS room FROM checked c JOIN room r ON r.id = c.account_id
+	SELECT DISTINCT ON (c.tenant_id, c.phone) c.*, r.free AS room, r.limited FROM checked c JOIN room r ON r.id = c.account_id
 	WHERE c.hold IS NULL AND r.free > 0
 	ORDER BY c.tenant_id, c.phone, c.priority DESC, c.next_look_at
+), used AS MATERIALIZED (   -- what the lanes of an account with a limit have of it already
+	SELECT o.lane_id, o.account_id, (SELECT count(*) FROM live v WHERE v.account_id = o.account_id AND v.lane_id = o.lane_id AND v.state <> 'undetermined')
+		+ (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id
+			WHERE k.lane_id = o.lane_id AND q.status = 'queued' AND coalesce(q.account_id, o.account_id) = o.account_id) AS n
+	FROM (SELECT DISTINCT lane_id, account_id FROM one_per_phone WHERE limited) o
 ), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited; a full account takes no place
 	SELECT r.*, row_number() OVER (ORDER BY priority DESC, in_lane, next_look_at) AS in_all,
-		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, in_lane, next_look_at) AS in_account
+		row_number() OVER (PARTITION BY account_id ORDER BY priority DESC, in_lane + coalesce(u.n, 0), next_look_at) AS in_account
 	FROM (SELECT t.*, row_number() OVER (PARTITION BY lane_id ORDER BY priority DESC, next_look_at) AS in_lane
 		FROM (SELECT o.*, row_number() OVER (PARTITION BY lane_id, account_id ORDER BY priority DESC, next_look_at) AS in_turn
 			FROM one_per_phone o) t
 		WHERE t.in_turn <= t.room) r
+	LEFT JOIN used u USING (lane_id, account_id)
 ), picked AS MATERIALIZED (
 	SELECT r.*, uuid_v7((SELECT uuid_v7_prefix())) AS job_id
 	FROM ranked r JOIN budget b ON b.id = r.lane_id

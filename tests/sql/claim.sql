@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing_seen.sql
 \ir lib/prepare.psql
-SELECT plan(126);
+SELECT plan(127);
 
 CREATE TYPE fx.claimed AS ("row" text, gate text, n bigint, claim_id bigint, job_id uuid, follow_up_id bigint, tenant text, kind text,
 	lead_id bigint, phone text, account text, attempt integer, due_at bigint, dial_by bigint);
@@ -163,6 +163,8 @@ SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''
 	'the account''s slots, over all its lanes');
 SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one''; SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3);
 	SELECT fx.queued(fx.follow_up(fx.lead(), %1$s)) FROM generate_series(1, 2)', :two)), 1::bigint, 'live and queued ones of its other lanes fill them');
+SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-one''; SELECT fx.call(%s, ''calling''); SELECT fx.due(%s, 1)', :lane, :two),
+	1000, :two), 1::bigint, 'the one that is free goes to the lane that has fewer, however long the other has waited');
 SELECT is(fx.jobs(format('UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one'';
 	UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE id < %s + 2', :first_due)), 8::bigint, 'another account''s do not');
 -- A backlog of an account that is full, longer than what a pass looks at.
