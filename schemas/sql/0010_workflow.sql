@@ -313,7 +313,7 @@ BEGIN
 		ELSIF NEW.status = 'pending' AND OLD.status = 'dialing' THEN
 			PERFORM carillon.workflow_move(members, CASE WHEN NEW.attempts > OLD.attempts THEN 'attempt_failed' ELSE 'not_dialed' END,
 				coalesce(NEW.last_error, 'not dialed'));
-		ELSIF NEW.status IN ('skipped', 'failed', 'undetermined') OR NEW.status = 'cancelled' AND NEW.reason = 'operator' THEN
+		ELSIF NEW.status IN ('skipped', 'failed', 'undetermined') OR NEW.status = 'cancelled' AND NEW.reason IS DISTINCT FROM 'workflow' THEN
 			PERFORM carillon.workflow_move(members, 'given_up', CASE NEW.reason WHEN 'operator' THEN 'cancelled' ELSE coalesce(NEW.reason, NEW.status) END);
 		END IF;
 	END IF;
@@ -330,6 +330,40 @@ BEGIN
 END $$;
 CREATE TRIGGER workflow_follow_up_moved AFTER UPDATE OF status ON follow_ups FOR EACH ROW
 	WHEN (NEW.source = 'workflow' AND OLD.status <> NEW.status) EXECUTE FUNCTION workflow_follow_up_moved();
+
+-- A call that was given up, or whose pending call has begun anew, is alive after all: it is the call of those that wait for another
+-- like it, which is not made (pending_calls_leave).
+CREATE FUNCTION workflow_revive(the_follow_up bigint, job uuid) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	f carillon.follow_ups;
+	ids uuid[];
+BEGIN
+	SELECT * INTO f FROM carillon.follow_ups o WHERE o.id = the_follow_up AND o.source = 'workflow';
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = carillon.query_uuid(f.source_id) AND p.workflow_state = 'ready_to_call'
+		UNION ALL
+		SELECT p.id FROM carillon.calls c JOIN carillon.pending_calls p ON p.phone_e164 = c.phone AND p.tenant_id = c.tenant_id
+		WHERE c.job_id = job AND c.kind = 'classify' AND p.workflow_state = 'needs_classification');
+	PERFORM FROM carillon.follow_ups o WHERE o.id = f.id OR o.id IN (SELECT p.follow_up_id FROM carillon.pending_calls p WHERE p.id = ANY (ids))
+		ORDER BY o.id FOR NO KEY UPDATE;
+	UPDATE carillon.follow_ups o SET job_id = job WHERE o.id = f.id AND o.job_id IS DISTINCT FROM job;   -- it may have had a later one
+	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p LEFT JOIN carillon.follow_ups o ON o.id = p.follow_up_id WHERE p.id = ANY (ids)
+		AND p.workflow_state IN ('ready_to_call', 'needs_classification') AND p.follow_up_id IS DISTINCT FROM f.id
+		AND (o.id IS NULL OR o.status IN ('pending', 'queued')) ORDER BY p.id FOR NO KEY UPDATE OF p);
+	UPDATE carillon.pending_calls p SET follow_up_id = f.id, next_action_at = NULL WHERE p.id = ANY (ids);
+	PERFORM carillon.workflow_move(ids, 'dialed');
+END $$;
+
+CREATE FUNCTION workflow_call_found() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('carillon.actor', 'recorder', true);
+	PERFORM carillon.workflow_revive(NEW.follow_up_id, NEW.job_id);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER workflow_call_found AFTER INSERT ON live FOR EACH ROW
+	WHEN (NEW.state <> 'dialing') EXECUTE FUNCTION workflow_call_found();   -- a claim's is dialing
 
 -- A lead has another number now: calls of the one before that wait in the queue would ring it.
 CREATE FUNCTION workflow_lead_renumbered() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -385,6 +419,9 @@ CREATE FUNCTION workflow_call_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM FROM carillon.follow_ups f WHERE f.id = NEW.follow_up_id FOR NO KEY UPDATE;
 	PERFORM set_config('carillon.actor', 'recorder', true);
+	IF OLD.status IN ('not_dialed', 'undetermined') AND NEW.resolution IS DISTINCT FROM 'close' THEN   -- found, and over already
+		PERFORM carillon.workflow_revive(NEW.follow_up_id, NEW.job_id);
+	END IF;
 	PERFORM carillon.workflow_call_over(NEW, carillon.workflow_members(NEW.follow_up_id, '{classifying,calling}'));
 	-- One that failed because its call could not be proved stays so, but whoever decides about it should know.
 	UPDATE carillon.pending_calls p SET last_error = 'its call was found: ' || lower(NEW.outcome)
@@ -424,11 +461,13 @@ $$;
 CREATE FUNCTION workflow_human(members uuid[], speaks_for uuid, c calls, classification uuid) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
 	PERFORM carillon.workflow_move(array_remove(members, speaks_for), 'other_human', 'human', classification);
-	IF (c).outcome IS NULL THEN
-		PERFORM carillon.workflow_move(ARRAY[speaks_for], 'human', 'human', classification);
+	IF (c).outcome IS NOT NULL AND (c).callback_at IS NULL AND carillon.workflow_succeeded(c) THEN
+		PERFORM carillon.workflow_move(ARRAY[speaks_for], 'human_done', lower((c).outcome), classification);
 	ELSE
-		PERFORM carillon.workflow_move(ARRAY[speaks_for], CASE WHEN carillon.workflow_succeeded(c) THEN 'human_done' ELSE 'attempt_failed' END,
-			lower((c).outcome), classification);
+		PERFORM carillon.workflow_move(ARRAY[speaks_for], 'human', CASE WHEN (c).outcome IS NULL THEN 'human' ELSE 'a person answered' END, classification);
+		IF (c).outcome IS NOT NULL THEN
+			PERFORM carillon.workflow_call_over(c, ARRAY[speaks_for]);
+		END IF;
 	END IF;
 END $$;
 
@@ -484,7 +523,7 @@ BEGIN
 	END IF;
 	PERFORM set_config('carillon.actor', 'classifier', true), set_config('carillon.event_id', the_event, true);
 	IF sure THEN
-		classification := carillon.classification_put(the_tenant, e164, the_type, least(greatest(confidence, 0), 1), nullif(detail -> 'menu_path', 'null'), by_whom, c.job_id);
+		classification := carillon.classification_put(the_tenant, e164, the_type, CASE WHEN confidence IS NOT NULL THEN least(greatest(confidence, 0), 1) END, nullif(detail -> 'menu_path', 'null'), by_whom, c.job_id);
 	END IF;
 	members := carillon.workflow_members(the_follow_up, '{classifying}');
 	UPDATE carillon.pending_calls p SET workflow_metadata = p.workflow_metadata || jsonb_strip_nulls(jsonb_build_object(

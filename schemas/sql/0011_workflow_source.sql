@@ -27,6 +27,13 @@ BEGIN
 	WHERE p.id = ANY (ids) AND p.lead_id IS NULL AND p.phone_e164 IS NOT NULL;
 END $$;
 
+-- One that is less sure than WORKFLOW's min_confidence counts as none, whoever wrote it.
+CREATE FUNCTION classification_counts(c call_classifications) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (c).is_active AND (c).classification_expires_at > now()
+		AND coalesce((c).confidence, 1) >= carillon.workflow_setting('min_confidence')::double precision;
+END $$;
+
 -- checking_classification: is there one, and is it still good?
 CREATE FUNCTION workflow_look_up(ids uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
@@ -34,7 +41,7 @@ BEGIN
 		classification_id = c.id, classification_lookup_at = now()
 	FROM carillon.pending_calls d
 	LEFT JOIN carillon.call_classifications c ON c.phone_e164 = d.phone_e164 AND c.tenant_id = d.tenant_id AND c.is_active
-		AND c.classification_expires_at > now()
+		AND carillon.classification_counts(c)
 	JOIN carillon.workflow_arrows a ON a.state = 'checking_classification'
 		AND a.event = CASE WHEN c.id IS NULL THEN 'not_classified' ELSE 'classified' END
 	WHERE d.id = ANY (ids) AND p.id = d.id AND p.workflow_state = 'checking_classification';
@@ -68,7 +75,7 @@ BEGIN
 	PERFORM carillon.workflow_move(ARRAY[k.id], 'dialed', 'classified meanwhile'), carillon.workflow_move(ARRAY[k.id],
 		CASE k.classification_type WHEN 'human' THEN 'other_human' ELSE 'ivr' END, k.classification_type, k.classification)
 	FROM (SELECT p.id, c.id AS classification, c.classification_type FROM carillon.pending_calls p JOIN carillon.call_classifications c
-		ON c.phone_e164 = p.phone_e164 AND c.tenant_id = p.tenant_id AND c.is_active AND c.classification_expires_at > now()
+		ON c.phone_e164 = p.phone_e164 AND c.tenant_id = p.tenant_id AND c.is_active AND carillon.classification_counts(c)
 		WHERE p.id = ANY (ids) AND p.follow_up_id IS NULL ORDER BY p.id) k;
 	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (ids) AND p.workflow_state = 'needs_classification');
 	WITH wanted AS MATERIALIZED (
@@ -135,7 +142,7 @@ BEGIN
 		speaks_for := NULL;   -- was called off: the conversation was nobody's
 	END IF;
 	SELECT * INTO k FROM carillon.call_classifications n WHERE n.phone_e164 = (c).phone AND n.tenant_id = (c).tenant_id AND n.is_active
-	AND n.classification_expires_at > now();
+	AND carillon.classification_counts(n);
 	IF k.classification_type = 'human' AND k.job_id = (c).job_id OR k.id IS NULL AND (c).provider = 'twilio' AND (c).ended_reason = 'human' THEN
 		PERFORM carillon.workflow_human(members, speaks_for, c, k.id);
 	ELSIF k.id IS NOT NULL THEN
@@ -184,7 +191,7 @@ BEGIN
 		'given_up', 'Max retries exceeded');
 	UPDATE carillon.pending_calls p SET retry_count = p.retry_count + 1 WHERE p.id = ANY (due) AND p.workflow_state = 'retry_pending';
 	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p JOIN carillon.call_classifications c ON c.id = p.classification_id
-		AND c.is_active AND c.classification_expires_at > now() AND c.phone_e164 = p.phone_e164 AND c.tenant_id = p.tenant_id
+		AND c.is_active AND carillon.classification_counts(c) AND c.phone_e164 = p.phone_e164 AND c.tenant_id = p.tenant_id
 		WHERE p.id = ANY (due) AND p.workflow_state = 'retry_pending'), 'retried');
 	PERFORM carillon.workflow_move(due, 'reclassified');
 
@@ -205,6 +212,13 @@ BEGIN
 	-- Its number may have changed since it was checked, and a lead without one would stop the step for all.
 	PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.follow_up_id IS NULL
 		AND NOT coalesce(carillon.number_is_dialable(p.phone_e164), false)), 'given_up', 'number');
+	due := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state IN ('needs_classification', 'ready_to_call'));
+	-- One that has begun anew while its call was not over, or is found to be alive, waits for that.
+	PERFORM carillon.workflow_revive(v.follow_up_id, v.job_id) FROM (SELECT DISTINCT v.follow_up_id, v.job_id
+		FROM carillon.pending_calls p JOIN carillon.live v ON v.phone = p.phone_e164 AND v.tenant_id = p.tenant_id
+		JOIN carillon.follow_ups f ON f.id = v.follow_up_id
+		WHERE p.id = ANY (due) AND p.follow_up_id IS NULL AND v.state NOT IN ('dialing', 'undetermined') AND f.source = 'workflow'
+		ORDER BY v.follow_up_id) v;
 	due := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state IN ('needs_classification', 'ready_to_call'));
 	PERFORM carillon.workflow_leads(due);
 	seeded := carillon.workflow_classify(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (due) AND p.workflow_state = 'needs_classification'))
@@ -339,7 +353,9 @@ FROM pending_calls p
 WHERE p.workflow_state IN ('classifying', 'calling')
 	AND p.state_since < now() - (SELECT (value ->> 'stuck_minutes')::integer FROM settings WHERE key = 'workflow') * interval '1 minute'
 OR p.workflow_state NOT IN ('completed', 'failed', 'classification_failed', 'classifying', 'calling') AND p.next_action_at < now() - interval '1 hour'
-OR p.workflow_state = 'needs_classification' AND p.follow_up_id IS NULL AND p.state_since < now() - interval '1 hour';   -- nobody makes its call
+OR p.workflow_state = 'needs_classification' AND p.follow_up_id IS NULL AND p.state_since < now() - interval '1 hour'   -- nobody makes its call
+OR p.workflow_state IN ('needs_classification', 'ready_to_call') AND p.state_since < now() - interval '1 hour'   -- nor this one's, before somebody sees to it
+	AND EXISTS (SELECT FROM follow_ups f WHERE f.id = p.follow_up_id AND f.status = 'pending' AND f.gate IN ('credentials', 'paused', 'lane'));
 
 CREATE VIEW call_sessions WITH (security_invoker = true) AS
 SELECT c.job_id AS id, w.pending_call_id, c.tenant_id, c.kind, c.phone, c.provider, c.provider_call_id, c.provider_call_id AS call_sid, c.status,

@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/workflow.psql
 \set file producer/sql/workflow_counts.sql
 \ir lib/prepare.psql
-SELECT plan(70);
+SELECT plan(85);
 
 -- One that is being dialed.
 CREATE FUNCTION fx.dialing() RETURNS uuid LANGUAGE plpgsql AS $$
@@ -86,6 +86,92 @@ SELECT status FROM resolve_call(:'job', 'redial', NULL) \g /dev/null
 SELECT is(fx.look(:f), 'cancelled because of workflow', 'nothing was dialed: nor will it be');
 SELECT isnt(fx.follow_up_of(:'p'), :f::bigint, 'for it has another');
 SELECT is(fx.dial(:'p'), 'dial', 'which is made');
+
+-- ---- A call that was given up is alive after all ------------------------------------------------------------------------------------------
+
+CREATE FUNCTION fx.alive(job uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	SET LOCAL ROLE carillon_consumer;
+	UPDATE carillon.calls SET status = 'calling' WHERE job_id = job;
+	INSERT INTO carillon.live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, 'calling', now(), now() + interval '1 hour' FROM carillon.calls WHERE job_id = job;
+	UPDATE carillon.follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL
+	FROM carillon.calls c WHERE c.job_id = job AND f.id = c.follow_up_id AND f.status IN ('pending', 'queued');
+	RESET ROLE;
+END $$;
+-- One whose call could not be proved, which began anew, and of whose call an operator said that nothing was dialed.
+CREATE FUNCTION fx.begun_anew(run boolean) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+	p uuid := fx.dialing();
+	job uuid := fx.job(p);
+BEGIN
+	PERFORM fx.result(job, 'unknown');
+	SET LOCAL ROLE carillon_consumer;
+	EXECUTE format('EXECUTE mark_undetermined(%L)', ARRAY[job]);
+	RESET ROLE;
+	PERFORM fx.replay(p), CASE WHEN run THEN fx.run() END, carillon.resolve_call(job, 'redial', NULL);
+	RETURN p;
+END $$;
+
+SELECT fx.begun_anew(true) AS p \gset
+SELECT fx.follow_up_of(:'p') AS second, min(f.id) AS f, min(c.job_id::text) AS job FROM follow_ups f LEFT JOIN calls c ON c.follow_up_id = f.id
+WHERE f.source_id = :'p' \gset
+SELECT isnt(:f::bigint, :second::bigint, 'it waits with another follow-up');
+SELECT fx.alive(:'job');
+SELECT is(fx.at(:'p'), 'calling: dialed', 'the first call is its call');
+SELECT is(fx.follow_up_of(:'p'), :f::bigint, 'with the first follow-up');
+SELECT is(fx.state(:second), 'cancelled because of workflow', 'the second is not made');
+SELECT fx.ended(:'job', 'SALE', true);
+SELECT is(fx.at(:'p'), 'completed: sale', 'and the end of the first counts');
+
+SELECT fx.begun_anew(true) AS p \gset
+SELECT fx.follow_up_of(:'p') AS second, min(c.job_id::text) AS job FROM follow_ups f LEFT JOIN calls c ON c.follow_up_id = f.id WHERE f.source_id = :'p' \gset
+SELECT fx.ended(:'job', 'SALE', true);
+SELECT is(fx.at(:'p') || ', ' || fx.state(:second), 'completed: sale, cancelled because of workflow', 'also one that is over when it is found');
+
+SELECT fx.begun_anew(false) AS p \gset
+SELECT min(c.job_id::text) AS job FROM follow_ups f JOIN calls c ON c.follow_up_id = f.id WHERE f.source_id = :'p' \gset
+SELECT fx.alive(:'job');
+SELECT fx.run();
+SELECT is(fx.at(:'p'), 'calling: dialed', 'and one that is found before it waits again');
+SELECT is(count(*), 1::bigint, 'without another follow-up') FROM follow_ups WHERE source_id = :'p';
+
+-- Proved absent, claimed again, and then found.
+SELECT fx.dialing() AS p \gset
+SELECT fx.follow_up_of(:'p') AS f, fx.job(:'p') AS job \gset
+SELECT fx.result(:'job', 'not_sent');
+SELECT fx.queued(:f) \g /dev/null
+SELECT fx.alive(:'job');
+SELECT is(fx.at(:'p') || ', ' || (SELECT job_id = :'job' FROM follow_ups WHERE id = :f), 'calling: dialed, true', 'its follow-up is that of the call that was found');
+SELECT fx.later(:'p', '11 minutes');
+SELECT is(fx.sweep(), 'asked 1, moved 0', 'so that it is not taken for stuck');
+
+-- A follow-up that was called off by hand.
+SELECT fx.ready() AS p \gset
+UPDATE follow_ups SET status = 'cancelled' WHERE id = fx.follow_up_of(:'p');
+SELECT is(fx.at(:'p'), 'failed: cancelled', 'stays called off');
+
+-- What only a person can help is listed.
+SELECT fx.ready() AS p \gset
+UPDATE follow_ups SET gate = 'credentials' WHERE id = fx.follow_up_of(:'p');
+SELECT fx.later(:'p', '30 minutes');
+SELECT is(count(*), 0::bigint, 'not at once') FROM stuck_calls WHERE id = :'p';
+SELECT fx.later(:'p', '31 minutes');
+SELECT is(count(*), 1::bigint, 'one that waits for an account for an hour') FROM stuck_calls WHERE id = :'p';
+
+-- A callback is kept whichever comes first, the end or the word of who answered.
+SELECT fx.classifying() AS p \gset
+SELECT fx.job(:'p') AS job \gset
+SELECT fx.ended(:'job', 'CALLBACK', NULL, now() + interval '3 hours');
+SELECT fx.said('human', :'job') \g /dev/null
+SELECT is(workflow_state || callback_at::text, 'retry_pending' || (now() + interval '3 hours')::text, 'called back when that was asked for') FROM pending_calls WHERE id = :'p';
+
+-- One that is not sure enough is none.
+SELECT fx.phone() AS phone \gset
+INSERT INTO call_classifications (tenant_id, phone_number, classification_type, confidence) VALUES ('fx', :'phone', 'ivr_only', 0.2);
+SELECT fx.pending(:'phone') AS p \gset
+SELECT fx.run();
+SELECT is(workflow_state, 'needs_classification', 'whoever wrote it') FROM pending_calls WHERE id = :'p';
 
 -- ---- Its lead is removed during its call --------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST pending-calls/replay: those that ended without success begin anew; of all, the oldest thousand. $1 {"ids" | "all", "reason"}
+-- POST pending-calls/replay: those that ended without success begin anew; of all, the oldest thousand, but for those that
+-- somebody called off or who asked for no call, which are named by their ids or their reason. $1 {"ids" | "all", "reason"}
 WITH given AS MATERIALIZED (
 	SELECT coalesce(g -> 'all' = 'true', false) AS everything, g ->> 'reason' AS reason, g ? 'ids' AS has_ids,
 		CASE jsonb_typeof(g -> 'ids') WHEN 'array' THEN g -> 'ids' ELSE '[]' END AS ids
@@ -20,7 +21,8 @@ WITH given AS MATERIALIZED (
 	JOIN pending_calls p ON p.id = query_uuid(e #>> '{}')
 	UNION ALL
 	(SELECT p.id FROM given JOIN pending_calls p ON p.workflow_state IN ('failed', 'classification_failed')
-		AND (given.reason IS NULL OR given.reason IN (p.failure_reason, p.state_reason))
+		AND CASE WHEN given.reason IS NULL THEN coalesce(p.failure_reason, '') NOT IN ('cancelled', 'not_interested', 'do_not_call')
+			ELSE given.reason IN (p.failure_reason, p.state_reason) END
 	 WHERE given.everything AND NOT EXISTS (SELECT FROM bad) ORDER BY p.ordinal LIMIT 1000)
 ), done AS MATERIALIZED (
 	SELECT pending_calls_replay(ARRAY(SELECT id FROM asked)) AS n
