@@ -138,6 +138,13 @@ static bool is_own_variable(const char *name)
 	       strcmp(name, "lead_id") == 0;
 }
 
+/* One that the lead's own variables do not have. */
+static void add_unless(struct buf *b, const json_t *own, const char *name, const char *value)
+{
+	if (value && *value && !json_object_get(own, name))
+		add_member(b, name, value, false);
+}
+
 void add_variables(struct buf *b, const struct dial *d)
 {
 	char name[256];
@@ -148,14 +155,16 @@ void add_variables(struct buf *b, const struct dial *d)
 	add_member(b, "job_id", d->job_id, true);
 	add_member(b, "lead_id", d->lead_id, false);
 	customer_name(d, sizeof(name) - 1, name, sizeof(name));
-	if (*name)
-		add_member(b, "customer_name", name, false);
-	if (!d->variables)
-		return;
 	struct buf ignored;
 	char text[128];
 	buf_init_fixed(&ignored, text, sizeof(text));
-	more = json_parse(d->variables, strlen(d->variables), VARIABLES_MAX_BYTES, &ignored);
+	if (d->variables)
+		more = json_parse(d->variables, strlen(d->variables), VARIABLES_MAX_BYTES,
+				  &ignored);
+	add_unless(b, NULL, "customer_name", name);
+	add_unless(b, more, "name", name);
+	add_unless(b, more, "first_name", d->first_name);
+	add_unless(b, more, "last_name", d->last_name);
 	json_object_foreach (more, key, value) {
 		if (is_own_variable(key))
 			continue;

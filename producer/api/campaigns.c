@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /api/campaigns: schedules and the people they call. Needs a key. */
+#include <stdio.h>
 #include <string.h>
 
 #include "producer/api/routes.h"
@@ -34,7 +35,7 @@ static const struct endpoint endpoints[] = {
 	 BASE "/{id}/clone",
 	 API_CAMPAIGN_CLONE,
 	 0,
-	 {{PARAM_PATH, "id"}, {PARAM_BODY, NULL}}},
+	 {{PARAM_PATH, "id"}, {PARAM_BODY_IF_ANY, NULL}}},
 	{"GET", BASE "/{id}/progress", API_CAMPAIGN_PROGRESS, 0, {{PARAM_PATH, "id"}}},
 	{"GET", BASE "/{id}/windows", API_CAMPAIGN_WINDOWS, 0, {{PARAM_PATH, "id"}}},
 	{"GET",
@@ -69,6 +70,7 @@ static const struct record_column columns[] = {
 	{"state", "state", COLUMN_TEXT},
 	{"external_id", "external_id", COLUMN_TEXT},
 	{"list_id", "list_id", COLUMN_TEXT},
+	{"address", "address", COLUMN_VARIABLE},
 	{"time_zone", "time_zone", COLUMN_TEXT},
 	{"tz", "time_zone", COLUMN_TEXT},
 	{"rejected_row", "", COLUMN_NOTE},
@@ -97,7 +99,9 @@ static bool check_query(struct http_exchange *x)
 		const char *name = http_query_name(x, i);
 		if (strcmp(name, "preview") == 0 || strcmp(name, AUTH_QUERY_TENANT) == 0)
 			continue;
-		http_respond_problem(x, 422, "no such parameter; known is preview");
+		char text[160];
+		snprintf(text, sizeof(text), "no such parameter: %.80s; known is preview", name);
+		http_respond_problem(x, 422, text);
 		return false;
 	}
 	return true;

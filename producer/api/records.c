@@ -210,6 +210,7 @@ static void add_known(struct record_reader *r, bool *first, const struct record_
 	case COLUMN_NAME:
 		add_name(r, first, f);
 		break;
+	case COLUMN_VARIABLE:
 	case COLUMN_NOTE:
 		break;
 	}
@@ -224,7 +225,8 @@ static void add_variables(struct record_reader *r, const struct csv_row *row, bo
 		const struct column *c = i < r->columns_count ? &r->columns[i] : NULL;
 		struct csv_field f = row->fields[i];
 		trim(&f);
-		if ((c && c->known) || f.bytes == 0)
+		bool named = c && c->known && c->known->kind == COLUMN_VARIABLE;
+		if ((c && c->known && !named) || f.bytes == 0)
 			continue;
 		if (!c || c->name_bytes == 0) {
 			nameless = true;
@@ -236,7 +238,11 @@ static void add_variables(struct record_reader *r, const struct csv_row *row, bo
 			add_member(r->out, first, "variables", strlen("variables"));
 		if (first_variable)
 			buf_addc(r->out, '{');
-		add_member(r->out, &first_variable, c->name, c->name_bytes);
+		if (named)
+			add_member(r->out, &first_variable, c->known->field,
+				   strlen(c->known->field));
+		else
+			add_member(r->out, &first_variable, c->name, c->name_bytes);
 		buf_add_json_string(r->out, f.data, f.bytes);
 	}
 	if (!first_variable)

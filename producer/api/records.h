@@ -19,9 +19,10 @@
 
 enum column_kind {
 	COLUMN_TEXT,
-	COLUMN_FLAG, /* true or false, yes or no, 1 or 0, as people write it */
-	COLUMN_NAME, /* the whole name: the first word is the first name */
-	COLUMN_NOTE, /* ours, of a file of rejected rows: passed over */
+	COLUMN_FLAG,	 /* true or false, yes or no, 1 or 0, as people write it */
+	COLUMN_NAME,	 /* the whole name: the first word is the first name */
+	COLUMN_VARIABLE, /* a call variable of this name, however it is spelled */
+	COLUMN_NOTE,	 /* ours, of a file of rejected rows: passed over */
 };
 
 /* Headers are compared without case, blanks, dots, dashes and "_". */

@@ -53,7 +53,9 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
 		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d, k.frequency, k.retry_attempts,
 		-- After midnight a window's run is still that of the day it opened on: one call a day, and one a run.
-		carillon.cycle_start(k.frequency, carillon.window_day(l.now, n.window_start, n.window_end)) AT TIME ZONE coalesce(n.time_zone, 'UTC'),
+		CASE WHEN carillon.window_day(l.now, n.window_start, n.window_end) < l.now::date
+			THEN least(carillon.cycle_start(k.frequency, l.now), carillon.window_day(l.now, n.window_start, n.window_end) + n.window_start)
+			ELSE carillon.cycle_start(k.frequency, l.now) END AT TIME ZONE coalesce(n.time_zone, 'UTC'),
 		CASE WHEN carillon.window_day(l.now, n.window_start, n.window_end) < l.now::date THEN g.closes_at
 			ELSE carillon.next_cycle(k.frequency, l.now) AT TIME ZONE coalesce(n.time_zone, 'UTC') END
 	FROM carillon.lanes n

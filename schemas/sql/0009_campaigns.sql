@@ -151,15 +151,15 @@ CREATE FUNCTION campaign_switch(most bigint) RETURNS bigint LANGUAGE sql VOLATIL
 	SELECT coalesce((SELECT greatest(looked, 1) FROM state), 0)
 $$;
 
--- Whose times are to be looked at: those of campaigns whose hours, days, zone, frequency, attempts or account have changed.
+-- Whose calls are to be looked at: those of campaigns whose hours, days, zone, frequency, attempts, account or priority have changed.
 CREATE FUNCTION campaign_hours_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE carillon.campaigns SET rescheduling = true, rescheduled_up_to = 0 WHERE lane_id = NEW.id AND deleted_at IS NULL;
 	RETURN NULL;
 END $$;
-CREATE TRIGGER campaign_hours_changed AFTER UPDATE OF window_start, window_end, days, time_zone, account_id ON lanes FOR EACH ROW
-	WHEN ((OLD.window_start, OLD.window_end, OLD.days, OLD.time_zone, OLD.account_id)
-		IS DISTINCT FROM (NEW.window_start, NEW.window_end, NEW.days, NEW.time_zone, NEW.account_id))
+CREATE TRIGGER campaign_hours_changed AFTER UPDATE OF window_start, window_end, days, time_zone, account_id, priority ON lanes FOR EACH ROW
+	WHEN ((OLD.window_start, OLD.window_end, OLD.days, OLD.time_zone, OLD.account_id, OLD.priority)
+		IS DISTINCT FROM (NEW.window_start, NEW.window_end, NEW.days, NEW.time_zone, NEW.account_id, NEW.priority))
 	EXECUTE FUNCTION campaign_hours_changed();
 
 -- What a campaign may do is looked at again with other rules: by campaign_reschedule().
@@ -202,8 +202,8 @@ CREATE TRIGGER holidays_removed AFTER DELETE ON holidays REFERENCING OLD TABLE A
 -- to have one by now. A call that an operator called off is not made up for: the next one keeps its cycle. Answers how many were looked at.
 CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	WITH campaign AS MATERIALIZED (
-		SELECT k.*, coalesce(n.time_zone, 'UTC') AS zone FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
-		WHERE k.rescheduling ORDER BY k.id LIMIT 1 FOR NO KEY UPDATE OF k SKIP LOCKED
+		SELECT k.*, coalesce(n.time_zone, 'UTC') AS zone, n.priority FROM carillon.campaigns k JOIN carillon.lanes n ON n.id = k.lane_id
+		WHERE k.rescheduling ORDER BY k.rescheduled_up_to, k.id LIMIT 1 FOR NO KEY UPDATE OF k SKIP LOCKED
 	), contact AS MATERIALIZED (
 		SELECT c.id, c.lead_id, c.scheduled, c.schedule_at FROM campaign k CROSS JOIN LATERAL (
 			SELECT * FROM carillon.campaign_contacts o WHERE o.campaign_id = k.id AND o.lead_id > k.rescheduled_up_to ORDER BY o.lead_id LIMIT most) c
@@ -225,11 +225,12 @@ CREATE FUNCTION campaign_reschedule(most bigint) RETURNS bigint LANGUAGE sql VOL
 		FROM campaign k CROSS JOIN (SELECT DISTINCT wanted_at FROM latest WHERE status IN ('pending', 'cancelled')) w
 	), moved AS (
 		UPDATE carillon.follow_ups f SET due_at = CASE WHEN t.due_at > now() THEN o.at ELSE f.due_at END,
-			next_look_at = CASE WHEN t.due_at > now() THEN f.next_look_at ELSE now() END
-		FROM latest t JOIN opening o USING (wanted_at)
-		WHERE f.id = t.follow_up_id AND CASE WHEN t.due_at > now()
-			THEN t.due_at <> o.at AND (f.status = 'pending' OR f.status = 'cancelled' AND f.reason = 'campaign_stopped')
-			ELSE f.status = 'pending' AND f.gate = 'frequency' END
+			next_look_at = CASE WHEN t.due_at > now() OR f.gate IS DISTINCT FROM 'frequency' THEN f.next_look_at ELSE now() END,
+			priority = CASE WHEN f.priority < 2 THEN k.priority ELSE f.priority END   -- one that somebody hurried stays first
+		FROM campaign k CROSS JOIN latest t JOIN opening o USING (wanted_at)
+		WHERE f.id = t.follow_up_id AND (f.status = 'pending' OR f.status = 'cancelled' AND f.reason = 'campaign_stopped')
+		AND (CASE WHEN t.due_at > now() THEN t.due_at <> o.at ELSE f.status = 'pending' AND f.gate = 'frequency' END
+			OR f.priority < 2 AND f.priority <> k.priority)
 	), taken_up AS (
 		UPDATE carillon.campaign_contacts c SET schedule_at = t.wanted_at FROM latest t CROSS JOIN campaign k
 		WHERE c.id = t.id AND c.schedule_at IS NULL AND k.deleted_at IS NULL
@@ -312,33 +313,33 @@ BEGIN
 		ELSE 'no such field' END;
 END $$;
 
--- All that is wrong with a request that makes a campaign of `was`: its members, and what they don't go with.
+-- All that is wrong with a request that makes a campaign of `was`: its members, and what they don't go with. A member that is wrong by
+-- itself is no reason to find fault with another.
 CREATE FUNCTION campaign_problems(the_tenant text, was jsonb, given jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	bad jsonb;
-	k jsonb := was || given;
-	the_provider text := (SELECT a.provider FROM carillon.accounts a WHERE a.name = k ->> 'account' AND a.tenant_id = the_tenant);
+	wrong text[];
+	k jsonb;
+	the_provider text;
 BEGIN
-	SELECT jsonb_agg(jsonb_build_object('field', left(m.key, 100), 'detail', p.detail)) INTO bad
+	SELECT jsonb_agg(jsonb_build_object('field', left(m.key, 100), 'detail', p.detail)), coalesce(array_agg(m.key), '{}') INTO bad, wrong
 	FROM jsonb_each(given) m CROSS JOIN LATERAL (SELECT carillon.campaign_problem(the_tenant, m.key, m.value) AS detail) p WHERE p.detail IS NOT NULL;
-	IF k -> 'name' = 'null' AND NOT given ? 'name' THEN
+	IF was -> 'name' = 'null' AND NOT given ? 'name' THEN
 		bad := coalesce(bad, '[]') || '{"field": "name", "detail": "missing"}'::jsonb;
 	END IF;
-	IF bad IS NOT NULL THEN
-		RETURN bad;
-	END IF;
-	SELECT jsonb_agg(jsonb_build_object('field', v.field, 'detail', v.detail)) INTO bad FROM (VALUES
-		('endTime', (k -> 'startTime' = 'null') <> (k -> 'endTime' = 'null'), 'a window has a startTime and an endTime'),
-		('endTime', carillon.day_time(k ->> 'startTime') = carillon.day_time(k ->> 'endTime'), 'not the startTime: such a window never opens'),
-		('startTime', carillon.day_time(k ->> 'startTime') = '24:00', 'before 24:00'),
-		('timeZone', k -> 'timeZone' = 'null' AND (k -> 'startTime' <> 'null' OR k ->> 'scheduleFrequency' <> 'none'),
+	k := was || (given - wrong);
+	the_provider := (SELECT a.provider FROM carillon.accounts a WHERE a.name = k ->> 'account' AND a.tenant_id = the_tenant);
+	RETURN nullif(coalesce(bad, '[]') || coalesce((SELECT jsonb_agg(jsonb_build_object('field', v.field, 'detail', v.detail)) FROM (VALUES
+		('endTime', '{startTime}'::text[], (k -> 'startTime' = 'null') <> (k -> 'endTime' = 'null'), 'a window has a startTime and an endTime'),
+		('endTime', '{startTime}', carillon.day_time(k ->> 'startTime') = carillon.day_time(k ->> 'endTime'), 'not the startTime: such a window never opens'),
+		('startTime', '{}', carillon.day_time(k ->> 'startTime') = '24:00', 'before 24:00'),
+		('timeZone', '{startTime,scheduleFrequency}', k -> 'timeZone' = 'null' AND (k -> 'startTime' <> 'null' OR k ->> 'scheduleFrequency' <> 'none'),
 			'missing: hours, days and weeks are those of a zone'),
-		('assistantId', k -> 'assistantId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
-		('phoneNumberId', k -> 'phoneNumberId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
-		('scheduleDays', k ->> 'scheduleFrequency' IN ('weekly', 'custom') AND coalesce(k -> 'scheduleDays', 'null') IN ('null', '[]'),
-			'missing: a ' || (k ->> 'scheduleFrequency') || ' campaign has days')) v (field, is_bad, detail)
-	WHERE v.is_bad;
-	RETURN bad;
+		('assistantId', '{account}', k -> 'assistantId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
+		('phoneNumberId', '{account}', k -> 'phoneNumberId' <> 'null' AND the_provider IS DISTINCT FROM 'vapi', 'null: only an account of Vapi takes another than its own'),
+		('scheduleDays', '{scheduleFrequency}', k ->> 'scheduleFrequency' IN ('weekly', 'custom') AND coalesce(k -> 'scheduleDays', 'null') IN ('null', '[]'),
+			'missing: a ' || (k ->> 'scheduleFrequency') || ' campaign has days')) v (field, needs, is_bad, detail)
+		WHERE v.is_bad AND NOT v.field || v.needs && wrong), '[]'), '[]');
 END $$;
 
 -- Writes members that campaign_problems() has found good; the_id is null for a new campaign. Answers with its id.
@@ -430,6 +431,10 @@ BEGIN
 		WHERE f.lane_id = the_campaign.lane_id AND f.reason IS NOT NULL AND f.source = 'campaign' GROUP BY f.status, f.reason
 	), counted AS MATERIALIZED (
 		SELECT (SELECT count(*) FROM carillon.campaign_waiting(the_campaign.lane_id, false)) AS scheduled,
+			(SELECT count(*) FROM (VALUES (2), (1), (0)) p (priority), carillon.follow_ups f   -- of a recurring campaign: of another day or week
+				WHERE the_campaign.frequency <> 'none' AND f.lane_id = the_campaign.lane_id AND f.priority = p.priority AND f.next_look_at >=
+					(SELECT carillon.next_cycle(the_campaign.frequency, now() AT TIME ZONE coalesce(n.time_zone, 'UTC'))
+						AT TIME ZONE coalesce(n.time_zone, 'UTC') FROM carillon.lanes n WHERE n.id = the_campaign.lane_id)) AS later,
 			(SELECT count(*) FROM talk WHERE state IN ('dialing', 'unknown', 'calling', 'ringing')) AS calling,
 			(SELECT count(*) FROM talk WHERE state = 'in_progress') AS in_progress,
 			(SELECT count(*) FROM talk WHERE state = 'undetermined') AS undetermined,
@@ -437,15 +442,17 @@ BEGIN
 			carillon.ended_total(the_campaign.lane_id, 'failed')
 				+ (SELECT coalesce(sum(n), 0) FROM off WHERE step = 'failed') AS failed,
 			(SELECT coalesce(sum(n), 0) FROM off WHERE step = 'cancelled') AS cancelled,
-			(SELECT count(*) FROM (SELECT posted_at FROM talk WHERE state <> 'undetermined' UNION ALL SELECT posted_at FROM late) p
-				WHERE posted_at > now() - interval '10 minutes') AS lately
+			pace.n AS lately, greatest(1, extract(epoch FROM now() - pace.since) / 60)::float8 AS minutes
+		FROM (SELECT count(*) AS n, min(posted_at) AS since
+			FROM (SELECT posted_at FROM talk WHERE state <> 'undetermined' UNION ALL SELECT posted_at FROM late) p
+			WHERE posted_at > now() - interval '10 minutes') pace
 	)
 	SELECT jsonb_build_object('contacts', (SELECT count(*) FROM carillon.campaign_contacts c WHERE c.campaign_id = the_campaign.id),
 		'scheduled', scheduled, 'calling', calling, 'inProgress', in_progress, 'completed', completed, 'failed', failed,
 		'cancelled', cancelled, 'undetermined', undetermined,
 		'skipped', coalesce((SELECT jsonb_object_agg(reason, n) FROM off WHERE step = 'skipped'), '{}'),
-		'callsPerMinute', round(lately / 10.0, 1),
-		'eta', CASE WHEN scheduled > 0 AND lately > 0 THEN carillon.iso_utc(now() + scheduled * 10.0 / lately * interval '1 minute') END)
+		'callsPerMinute', round((lately / minutes)::numeric, 1),
+		'eta', CASE WHEN scheduled > later AND lately > 0 THEN carillon.iso_utc(now() + (scheduled - later) * minutes / lately * interval '1 minute') END)
 	FROM counted);
 END $$;
 

@@ -14,7 +14,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file common/sql/apply_results.sql
 \ir lib/prepare.psql
-SELECT plan(109);
+SELECT plan(118);
 
 -- A campaign with a lane of its own, open at any hour unless told otherwise.
 CREATE FUNCTION fx.campaign(the_name text, the_frequency text, zone text DEFAULT 'America/New_York', attempts integer DEFAULT 3)
@@ -115,6 +115,15 @@ SELECT is(fx.hold(fx.scheduled_call(:contact), at), expected, 'over midnight: ' 
 	('2026-06-22 03:30Z'::timestamptz, 'frequency', 'called on Sunday at ten past eleven'),
 	('2026-06-22 04:10Z', 'frequency', 'Monday begins, in the same run'), ('2026-06-23 02:00Z', 'open', 'Monday''s own run')) v (at, expected, what);
 SELECT is(opens_at, '2026-06-23 02:00Z'::timestamptz, 'which it opens with') FROM gates(fx.scheduled_call(:contact), '2026-06-22 04:10Z') WHERE gate = 'frequency';
+SELECT fx.campaign('over midnight 2', 'daily') AS daily \gset
+UPDATE lanes SET window_start = '22:00', window_end = '02:00', days = '{6,7}' FROM campaigns k WHERE k.id = :daily AND lanes.id = k.lane_id;
+SELECT fx.contact(:daily) AS contact \gset
+EXECUTE seed_campaigns(1000) \gset night_
+SELECT fx.called(:contact, '2026-06-21 04:30Z') \gset night_
+UPDATE follow_ups SET status = 'pending' WHERE id = fx.scheduled_call(:contact);
+SELECT is(fx.hold(fx.scheduled_call(:contact), at), expected, 'after midnight: ' || what) FROM (VALUES
+	('2026-06-21 05:00Z'::timestamptz, 'frequency', 'called on Sunday in Saturday''s run'),
+	('2026-06-22 02:30Z', 'frequency', 'still Sunday in Sunday''s run'), ('2026-06-22 04:10Z', 'open', 'Monday in Sunday''s run')) v (at, expected, what);
 UPDATE lanes SET window_start = NULL, window_end = NULL FROM campaigns k WHERE k.id = :campaign AND lanes.id = k.lane_id;
 SELECT is(closes_at, '2026-06-23 04:00Z'::timestamptz, 'a day closes a lane without hours')
 FROM lane_gates('2026-06-23 03:59:59Z') g JOIN campaigns k USING (lane_id) WHERE k.id = :campaign;
@@ -328,7 +337,12 @@ SELECT c.job_id, 'fx', c.phone, c.lane_id, c.account_id, c.follow_up_id, c.statu
 SELECT count(fx.ended(fx.called(contact, now() - interval '1 minute'), 'SALE')) FROM stands WHERE n = 16 \gset stands_
 EXECUTE campaign_progress(:'campaign') \gset stands_
 SELECT is(:'stands_body'::jsonb - 'eta', '{"contacts": 16, "scheduled": 1, "calling": 2, "inProgress": 1, "completed": 4, "failed": 2, "cancelled": 2, "undetermined": 1,
-	"skipped": {"suppressed": 2, "stage": 1}, "callsPerMinute": 0.4}', 'and what goes on');
+	"skipped": {"suppressed": 2, "stage": 1}, "callsPerMinute": 4.0}', 'and what goes on');
+SELECT is((:'stands_body'::jsonb ->> 'eta')::timestamptz, iso_utc(now() + interval '15 seconds')::timestamptz, 'the rest at the pace since the first of the last ten minutes');
+UPDATE follow_ups SET status = 'pending', job_id = NULL, claim_id = NULL, lease_until = NULL, due_at = now() + interval '2 days'
+WHERE id = (SELECT fx.scheduled_call(contact) FROM stands WHERE n = 11);
+EXECUTE campaign_progress(:'campaign') \gset stands_
+SELECT is(:'stands_body'::jsonb ->> 'eta', NULL, 'what waits for another day is none of this one''s rest');
 SELECT bind_tenant('fx') \gset
 EXECUTE campaign_progress(:'campaign') \gset own_
 EXECUTE campaign_switch('stop', :'campaign') \gset own_stop_
@@ -336,7 +350,6 @@ EXECUTE campaign_switch('start', :'campaign') \gset own_start_
 RESET ROLE;
 SELECT is(:'own_body'::jsonb, :'stands_body'::jsonb, 'a tenant reads the same of its own');
 SELECT is(:'own_stop_body'::jsonb ->> 'cancelled', '1', 'and stops it itself');
-SELECT is((:'stands_body'::jsonb ->> 'eta')::timestamptz, iso_utc(now() + interval '2.5 minutes')::timestamptz, 'the rest at the pace of the last ten minutes');
 
 -- ---- What does not end a recurrence --------------------------------------------------------------------------------------
 
@@ -395,6 +408,21 @@ SELECT is(fx.next_call(:contact), fx.local(:'local'::timestamp::date + interval 
 SELECT status AS cancelled FROM follow_up_cancel(fx.scheduled_call(:contact)) \gset
 EXECUTE seed_campaigns(1000) \gset off_
 SELECT is(fx.next_call(:contact), fx.local(:'local'::timestamp::date + interval '2 days 10 hours'), 'tomorrow''s call is followed by that of the day after');
+
+UPDATE lanes SET priority = 1 WHERE id = :lane;
+SELECT fx.rescheduled() \gset
+SELECT is(priority, 1::smallint, 'a campaign''s priority is that of the calls that are scheduled') FROM follow_ups WHERE id = fx.scheduled_call(:contact);
+UPDATE follow_ups SET priority = 2 WHERE id = fx.scheduled_call(:contact);
+UPDATE lanes SET priority = 0 WHERE id = :lane;
+SELECT fx.rescheduled() \gset
+SELECT is(priority, 2::smallint, 'but not of one that somebody wants first') FROM follow_ups WHERE id = fx.scheduled_call(:contact);
+
+-- ---- All that is wrong at once ----------------------------------------------------------------------------------------
+
+SELECT is((SELECT string_agg(p ->> 'field', ' ' ORDER BY p ->> 'field') FROM jsonb_array_elements(campaign_problems('fx', campaign_blank(), given::jsonb)) p), fields, what)
+FROM (VALUES ('{"name": "x", "scheduleFrequency": "weekly", "retryAttempts": 0}', 'retryAttempts scheduleDays timeZone', 'a member by itself, and what is missing'),
+	('{"name": "x", "startTime": "soon", "endTime": "10:00", "timeZone": "UTC"}', 'startTime', 'nothing follows from one that is wrong'),
+	('{"scheduleFrequency": "weekly"}', 'name scheduleDays timeZone', 'without a name')) v (given, fields, what);
 
 -- ---- Hours and rules that change --------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def test_contacts_are_called_once_with_the_campaigns_own_settings(stack):
     read = stack.sim.process.http.get("/requests?n=256").json()
     body = next(json.loads(r["body"]) for r in read if r["method"] == "POST" and phones[0] in r["body"])
     assert (body["assistantId"], body["phoneNumberId"]) == ("its-assistant", "its-number")
-    assert body["assistantOverrides"]["variableValues"].items() >= {"Address": "0 Main Street", "Favourite colour": "green"}.items()
+    assert body["assistantOverrides"]["variableValues"].items() >= {"address": "0 Main Street", "Favourite colour": "green", "name": "Person 0"}.items()
     assert upload(stack, its, phones)["duplicates"] == 30
     assert progress(stack, its).items() >= {"contacts": 30, "scheduled": 30, "failed": 30, "cancelled": 0, "skipped": {}}.items()
     # Campaign calls are nobody's redial.

@@ -87,9 +87,9 @@ def test_every_kind_of_row(stack):
     assert phones[2] not in json.dumps(answer)
     assert stack.rows("select first_name, last_name, phone_e164, time_zone, state, external_id, raw_payload -> 'variables' v from leads order by id") == [
         {"first_name": "Ann", "last_name": "Lee", "phone_e164": phones[0], "time_zone": "America/Chicago", "state": "IL", "external_id": "x1",
-         "v": {"Address": "1 Main Street", "Favourite colour": "green"}},
+         "v": {"address": "1 Main Street", "Favourite colour": "green"}},
         {"first_name": "Bob", "last_name": 'O"Neil; jr.', "phone_e164": phones[1], "time_zone": None, "state": None, "external_id": None,
-         "v": {"Address": "2 Main Street\r\nBack door"}},
+         "v": {"address": "2 Main Street\r\nBack door"}},
         {"first_name": "Mia", "last_name": None, "phone_e164": phones[2], "time_zone": None, "state": None, "external_id": None, "v": None}]
     header, *kept = rejected_rows(stack, answer)
     assert header == ["Rejected row", "Rejected because", *rows[0][0].split(";")]
@@ -107,7 +107,7 @@ def test_every_kind_of_row(stack):
     changed = f"phone,name,Favourite colour\n{phones[0]},Ann Lee,red\n{phones[1]},,\n"
     assert counts(upload(stack, its, changed)) == (0, 1, 1, 0)
     assert stack.value("select raw_payload -> 'variables' from leads where phone_e164 = %s", phones[0]) == {
-        "Address": "1 Main Street", "Favourite colour": "red"}
+        "address": "1 Main Street", "Favourite colour": "red"}
 
 
 def test_forms_and_other_bodies(stack):

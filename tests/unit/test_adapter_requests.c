@@ -33,7 +33,8 @@ static void test_omni_request(void **state)
 
 	(void)state;
 	provider_request_init(&r);
-	d.variables = "{\"product\":\"solar\",\"job_id\":\"forged\",\"n\":7}";
+	d.variables =
+		"{\"product\":\"solar\",\"job_id\":\"forged\",\"first_name\":\"Dr.\",\"n\":7}";
 	json_t *body = built(&omni_adapter, &a, &d, &r);
 	assert_string_equal(r.url.data, "https://omni.example.test/api/v1/calls/dispatch");
 	assert_string_equal(r.authorization.data, "Authorization: Bearer k");
@@ -43,6 +44,8 @@ static void test_omni_request(void **state)
 	assert_member(body, "call_context.job_id", JOB);
 	assert_member(body, "call_context.lead_id", "42");
 	assert_member(body, "call_context.customer_name", "Ada \"A\" Lovelace");
+	assert_member(body, "call_context.name", "Ada \"A\" Lovelace");
+	assert_member(body, "call_context.first_name", "Dr.");
 	assert_member(body, "call_context.product", "solar");
 	assert_true(json_path_int(body, "call_context.n", &n) && n == 7);
 	assert_member(body, "metadata.job_id", JOB);

@@ -248,6 +248,7 @@ static void messages_are_told_apart(void **state)
 		{STATUS("in-progress"), READING_EVENT, EVENT_IN_PROGRESS},
 		{STATUS("forwarding"), READING_EVENT, EVENT_IN_PROGRESS},
 		{STATUS("ended"), READING_EVENT, EVENT_ENDED},
+		{STATUS("failed"), READING_EVENT, EVENT_ENDED},
 		{STATUS("not-found"), READING_UNUSED, 0},
 		{STATUS("deletion-failed"), READING_UNUSED, 0},
 		{STATUS("a-state-of-tomorrow"), READING_UNUSED, 0},

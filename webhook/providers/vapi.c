@@ -85,6 +85,7 @@ static const struct {
 	{"scheduled", EVENT_QUEUED},	   {"queued", EVENT_QUEUED},
 	{"ringing", EVENT_RINGING},	   {"in-progress", EVENT_IN_PROGRESS},
 	{"forwarding", EVENT_IN_PROGRESS}, {"ended", EVENT_ENDED},
+	{"failed", EVENT_ENDED},
 };
 
 /* False: nothing we follow. *ret_status names the state in the event's id. */
@@ -153,6 +154,9 @@ static void set_reason(struct webhook_event *e, const json_t *message)
 
 	if (!reason)
 		reason = json_path_text(message, "call.endedReason");
+	const char *status = json_path_text(message, "status");
+	if (!reason && status && strcmp(status, "failed") == 0)
+		reason = "failed";
 	webhook_event_ended_reason(e, reason);
 	webhook_event_status(e, reason, e->event.type != EVENT_REPORT);
 	if (e->event.type == EVENT_REPORT)
