@@ -43,13 +43,14 @@ simulate_twin() { # SEEDS [--trace]
 
 # Each patch of tests/faults/mutations that names this part breaks a rule: a history has to show it.
 simulate_mutants() {
-	local tree=$WORK/mutants/tree mutant=$WORK/mutants/build patch
+	local tree=$WORK/mutants/tree mutant=$WORK/mutants/build patch charts
+	charts=$("$ROOT/deploy/local/npm.sh" uplot) || return 1
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	(cd "$ROOT" && cp -a CMakeLists.txt LICENSE README.md common consumer producer webhook schemas "$tree")
 	mkdir "$tree/tests"
 	cp -a "$ROOT/tests/simulation" "$tree/tests"
-	cmake -S "$tree" -B "$mutant" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$WORK/mutants/cmake.log" || return 1
+	cmake -S "$tree" -B "$mutant" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCARILLON_UPLOT_DIR="$charts" >"$WORK/mutants/cmake.log" || return 1
 	for patch in "$ROOT"/tests/faults/mutations/*.patch; do
 		grep -q '^Found by: tests/run simulation' "$patch" || continue
 		check "${patch##*/} is found" simulate_mutant "$tree" "$mutant" "$patch"
