@@ -2,7 +2,6 @@
 #include "consumer/list_range.h"
 
 #include <assert.h>
-#include <string.h>
 
 #define STEP_MIN_MS 500
 #define UNKNOWN_CLOCK_MS 300000 /* either side, before the clock is known */

@@ -25,7 +25,6 @@ struct list_span {
 struct list_range {
 	struct list_span spans[LIST_SPANS_MAX]; /* wanted, by their beginning */
 	size_t spans_count;
-	int rows_max;			    /* an answer with so many is full */
 	int64_t ahead_min_ms, ahead_max_ms; /* the provider's clock minus the database's */
 	int64_t margin_ms;
 	struct list_span window; /* the one under way */

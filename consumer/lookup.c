@@ -217,7 +217,7 @@ static struct list_span take_rows(struct lookup *l, const json_t *rows)
 
 /* ---- Progress ---- */
 
-/* The database's clock, or up to now_late_ms less than that. */
+/* The database's clock at that time of ours: it was this, or up to now_late_ms more. */
 static int64_t db_time(const struct lookup *l, int64_t boot_ms)
 {
 	return l->o.now + (boot_ms - l->began_boot_ms);
