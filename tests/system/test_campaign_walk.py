@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from lib.clock import Clock, clocked_servers
+from lib.clock import Clock, Walk, clocked_servers
 from lib.stack import SECRETS
 
 DAYS = 15
@@ -39,9 +39,9 @@ def servers(servers, clock, directory):
         yield mine
 
 
-class Walk:
+class CampaignWalk(Walk):
     def __init__(self, stack, clock):
-        self.stack, self.clock = stack, clock
+        super().__init__(stack, clock)
         self.ids, self.phones = {}, {}
 
     def call(self, method, path, **more):
@@ -116,7 +116,7 @@ def test_fifteen_days(stack, clock, first):
     clock.set(begin)
     stack.sim.script([{"action": {"latency_ms": 5, "call_ms": 30, "outcome": "SALE"}}])
     stack.start()
-    w = Walk(stack, clock)
+    w = CampaignWalk(stack, clock)
     for name in CAMPAIGNS:
         w.begin(name)
     w.until(begin + timedelta(days=4, hours=12))

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from lib.clock import Clock, clocked_servers
+from lib.clock import Clock, Walk, clocked_servers
 
 NEW_YORK = ZoneInfo("America/New_York")
 FALL_BACK, SPRING_FORWARD = date(2026, 11, 1), date(2027, 3, 14)
@@ -28,26 +28,16 @@ def servers(servers, clock, directory):
         yield mine
 
 
-class Walk:
-    """A stack and its clock, in New York's time."""
+class RedialWalk(Walk):
+    """In New York's time."""
 
     def __init__(self, stack, clock, day):
-        self.stack, self.clock, self.day = stack, clock, day
+        super().__init__(stack, clock)
+        self.day = day
         self.eve, self.next_day = day - timedelta(days=1), day + timedelta(days=1)
 
     def at(self, day, hour, minute=0):
         return datetime.combine(day, time(hour, minute), NEW_YORK)
-
-    def goto(self, at):
-        """Only forward, and only when nothing is under way: what is would be late all of a sudden."""
-        assert at.astimezone(UTC) > self.clock.now()
-        self.quiet()
-        self.clock.set(at.astimezone(UTC))
-
-    def quiet(self):
-        for table, where in (("live", "true"), ("call_events", "state = 'parked'"),
-                             ("follow_ups", "status in ('queued', 'dialing')")):
-            self.stack.wait_count(0, table, where)
 
     def dials(self, lead):
         return [datetime.fromisoformat(call["at"]) for call in self.stack.sim.calls(lead["phone"])]
@@ -73,12 +63,6 @@ class Walk:
             assert record["next_redial_timestamp"] - record["last_call_timestamp"] == 30 * MINUTE
             assert at.astimezone(UTC) + 30 * MINUTE <= record["next_redial_timestamp"] < at.astimezone(UTC) + 31 * MINUTE
 
-    def silent(self, until):
-        """Nobody is dialed from now until shortly before this time; the clock stops there on the way."""
-        total = self.stack.ledger()["total"]
-        self.goto(until.astimezone(UTC) - timedelta(seconds=10))
-        self.stack.stays(lambda: self.stack.ledger()["total"] == total, 0.8, "silence")
-
     def redialed(self, lead, n, at, status):
         """The same of a dial that the record's own time is the moment of."""
         moment = self.record(lead)["next_redial_timestamp"]
@@ -101,7 +85,7 @@ class Walk:
 
 @pytest.mark.parametrize("day", [FALL_BACK, SPRING_FORWARD], ids=["fall-back", "spring-forward"])
 def test_walk(stack, clock, day):
-    w = Walk(stack, clock, day)
+    w = RedialWalk(stack, clock, day)
     start = w.at(w.eve, 19, 10)
     clock.set(start.astimezone(UTC))
     stack.start()

@@ -12,7 +12,7 @@ import pytest
 
 from . import databases
 from .servers import ROOT, Postgres
-from .stack import BIN, Servers
+from .stack import BIN, Servers, Stack
 
 
 class Clock:
@@ -40,6 +40,30 @@ class Clock:
     @property
     def postgres_environment(self) -> dict[str, str]:
         return {"POSTGRES_ENV": subprocess.check_output([ROOT / "tests/clock/environment", self._path], text=True).rstrip("\n")}
+
+
+class Walk:
+    """A stack on its way through the days, from one time that is due to the next."""
+
+    def __init__(self, stack: Stack, clock: Clock):
+        self.stack, self.clock = stack, clock
+
+    def quiet(self) -> None:
+        """Waits until nothing is under way: what is would be late all of a sudden."""
+        for table, where in (("live", "true"), ("call_events", "state = 'parked'"), ("follow_ups", "status in ('queued', 'dialing')")):
+            self.stack.wait_count(0, table, where)
+
+    def goto(self, at: datetime) -> None:
+        """Only forward."""
+        assert at.astimezone(UTC) > self.clock.now()
+        self.quiet()
+        self.clock.set(at.astimezone(UTC))
+
+    def silent(self, until: datetime) -> None:
+        """Nobody is dialed from now until shortly before this time; the clock stops there on the way."""
+        total = self.stack.ledger()["total"]
+        self.goto(until.astimezone(UTC) - timedelta(seconds=10))
+        self.stack.stays(lambda: self.stack.ledger()["total"] == total, 0.8, "silence")
 
 
 @contextmanager
