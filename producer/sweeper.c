@@ -35,7 +35,8 @@ struct sweeper {
 	size_t chore;		 /* under way */
 	unsigned batches;	 /* that it has had in this sweep */
 	int64_t last_id;	 /* of look_again, between its batches */
-	int64_t last_transition; /* that was counted; -1: none yet */
+	int64_t last_counted;	 /* change of a pending call */
+	int64_t last_seen;	 /* at the look before; -1: there was none */
 	bool timeline_told;
 	bool pacing_changed;		     /* held follow-ups are to be looked at */
 	char fingerprint[FINGERPRINT_BYTES]; /* of the pacing they are looked at with */
@@ -256,7 +257,8 @@ static bool show_oldest(struct sweeper *s, const PGresult *res)
 
 static bool since_last(struct sweeper *s, struct params *p)
 {
-	add_number(p, s->last_transition);
+	add_number(p, s->last_counted);
+	add_number(p, s->last_seen);
 	return true;
 }
 
@@ -273,7 +275,9 @@ static bool show_workflow(struct sweeper *s, const PGresult *res)
 		metric_set(METRIC_WORKFLOW_CALLS, name, (double)pg_int(res, row, calls));
 		metric_set(METRIC_WORKFLOW_OLDEST, name, strtod(pg_text(res, row, age), NULL));
 	}
-	s->last_transition = pg_int(res, 0, pg_col(res, "last_id"));
+	int64_t last = pg_int(res, 0, pg_col(res, "last_id"));
+	s->last_counted = s->last_seen < 0 ? last : s->last_seen;
+	s->last_seen = last;
 	metric_set(METRIC_WORKFLOW_STUCK, NULL, (double)pg_int(res, 0, pg_col(res, "stuck")));
 	metric_set(METRIC_UNDETERMINED_OPEN, NULL,
 		   (double)pg_int(res, 0, pg_col(res, "undetermined")));
@@ -381,7 +385,7 @@ struct sweeper *sweeper_new(const struct sweeper_options *o)
 	if (!s)
 		abort();
 	s->o = *o;
-	s->last_transition = -1;
+	s->last_seen = -1;
 	const struct pg_options pg = {
 		.url = config_str(o->cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-producer-sweeper",

@@ -3,13 +3,13 @@
 -- events together say, whatever order they came in. Calls that are not accepted yet wait. A call that had been proved absent or
 -- refused and shows life is taken up again, its successor called off; such calls are the answer. What was refused inside an answer that
 -- names a call (Vapi's 201 that has ended already) ends once more by the webhook, for the same reason: that is no life. A call whose end
--- names no outcome waits for the report that does: it stays live, and is looked up if none comes within a minute.
+-- names no outcome waits for the report that does: it stays live, and is looked up if none comes (provider_report_wait).
 -- $1 longest call + grace in s
 WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what follows is found by key
 	SELECT unnest(ARRAY(SELECT DISTINCT call_job_id FROM call_events
 		WHERE id = ANY (recorder_batch()) AND state = 'parked' AND call_job_id IS NOT NULL AND message = 'event')) AS job_id
 ), call AS MATERIALIZED (
-	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.status AS was, c.event_rank, c.posted_at,
+	SELECT c.job_id, c.tenant_id, c.phone, c.lane_id, c.account_id, c.follow_up_id, c.lead_id, c.provider, c.status AS was, c.event_rank, c.posted_at,
 		CASE WHEN c.status = 'rejected' AND coalesce(c.http_status, 200) BETWEEN 200 AND 299 THEN c.error END AS refused_because,
 		c.status IN ('rejected', 'not_dialed') OR c.resolution IS NOT DISTINCT FROM 'close' AND c.status = 'failed' AND c.event_rank = 0 AS given_up
 	FROM many JOIN calls c USING (job_id)
@@ -59,7 +59,8 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 		array_position(ARRAY(SELECT job_id FROM verdict WHERE NOT over), job_id)]
 	WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE NOT over))
 ), undecided AS (
-	UPDATE live SET next_check_at = least(next_check_at, now() + interval '1 minute')
+	UPDATE live SET next_check_at = least(next_check_at, now() + (ARRAY(SELECT provider_report_wait(provider) FROM verdict WHERE over AND outcome IS NULL))[
+		array_position(ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NULL), job_id)])
 	WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NULL))
 ), freed AS (
 	DELETE FROM live WHERE job_id = ANY (ARRAY(SELECT job_id FROM verdict WHERE over AND outcome IS NOT NULL))
@@ -82,7 +83,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 ), taken_up AS (   -- the phone is in use again
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, CASE WHEN over THEN 'in_progress' ELSE status END, now(),
-		now() + CASE WHEN over THEN interval '1 minute' ELSE $1::integer * interval '1 second' END
+		now() + CASE WHEN over THEN provider_report_wait(provider) ELSE $1::integer * interval '1 second' END
 	FROM alive WHERE NOT over OR outcome IS NULL
 	ORDER BY tenant_id, phone
 	ON CONFLICT DO NOTHING

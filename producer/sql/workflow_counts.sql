@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- For the metrics: of each state of the workflow how many are in it and since when they might have left it, and the changes to it
--- since the last look; and in every row what waits for an operator. $1 the last change seen; -1: none yet
+-- up to the look before, which leaves those time that are numbered already and committed late; and in every row what waits for an operator.
+-- $1 the last change counted, $2 the last one there was at the look before
 WITH last AS MATERIALIZED (
 	SELECT coalesce(max(id), 0) AS id FROM transitions
 ), changed AS MATERIALIZED (
 	SELECT to_state, count(*) AS n FROM transitions
-	WHERE $1::bigint >= 0 AND id > $1::bigint AND id <= (SELECT id FROM last) AND entity = 'pending_call' GROUP BY to_state
+	WHERE id > $1::bigint AND id <= $2::bigint AND entity = 'pending_call' GROUP BY to_state
 ), operators AS MATERIALIZED (
 	SELECT (SELECT count(*) FROM stuck_calls s WHERE NOT EXISTS (   -- a conversation may take longer than a call that is stuck
 			SELECT FROM live v JOIN calls c USING (job_id) WHERE v.phone = s.phone_e164 AND v.tenant_id = s.tenant_id

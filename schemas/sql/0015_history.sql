@@ -513,6 +513,12 @@ CREATE FUNCTION provider_calls_off(provider text) RETURNS boolean LANGUAGE sql I
 	SELECT provider IN ('twilio')
 $$;
 
+-- How long a call whose end named no outcome is left alone before its provider is asked: a report may be on its way. Of Twilio none is:
+-- with detection that does not hold up the call, who answered is in the call's record and not in the callback of its end.
+CREATE FUNCTION provider_report_wait(provider text) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE provider WHEN 'twilio' THEN interval '3 seconds' ELSE interval '1 minute' END
+$$;
+
 -- Asked again while the wish waits it changes nothing; asked after it was carried out, it is carried out again.
 CREATE FUNCTION call_hang_up(the_job uuid, the_follow_up bigint) RETURNS TABLE (status integer, body jsonb) LANGUAGE plpgsql AS $$
 DECLARE

@@ -243,13 +243,14 @@ bool call_listed(const struct simulator *s, const struct call *c)
 
 static void write_call(const struct call *c, struct buf *out)
 {
-	char at[TIME_TEXT_BYTES];
+	char at[TIME_TEXT_BYTES], until[TIME_TEXT_BYTES];
 
 	time_format(c->created_at, at);
+	time_format(c->ended_at, until);
 	buf_addf(out, "{\"id\":\"%s\",\"phone\":", c->id);
 	buf_add_json_string(out, c->phone, strlen(c->phone));
-	buf_addf(out, ",\"provider\":\"%s\",\"outcome\":\"%s\",\"at\":\"%s\"}",
-		 provider_name(c->provider), c->outcome->name, at);
+	buf_addf(out, ",\"provider\":\"%s\",\"outcome\":\"%s\",\"at\":\"%s\",\"until\":\"%s\"}",
+		 provider_name(c->provider), c->outcome->name, at, until);
 }
 
 void ledger_write(const struct simulator *s, struct buf *out)

@@ -8,8 +8,7 @@
  * Actions: latency_ms, call_ms, queue_ms (Twilio: a call waits so long before it is dialed),
  * outcome (a word, or {word: weight}), callback_in_ms; instead of the outcome's own words
  * call_status (Omni), ended_reason (Vapi), disposition and error_message (Bland), answered_by
- * (Twilio); amd_lost and amd_not_in_end: who answered is not told by a callback of its own, or with
- * the end; classify {classification, confidence, menu_path, by: "pending_call_id", "job_id" or
+ * (Twilio); classify {classification, confidence, menu_path, by: "pending_call_id", "job_id" or
  * "phone", after_ms}: what the classifier says of a Twilio call that was answered; status, body,
  * retry_after: that answer and no call, unless "dialed": true; dialed_but_5xx; reset_after_body,
  * timeout, garbage (true or "html"), huge, truncate: true or
@@ -211,10 +210,6 @@ static bool take_one(struct rule *r, const char *key, json_t *value, struct buf 
 		return take_webhook(a, value, error);
 	if (strcmp(key, "hold") == 0)
 		return take_bool(value, &a->hold);
-	if (strcmp(key, "amd_lost") == 0)
-		return take_bool(value, &a->amd_lost);
-	if (strcmp(key, "amd_not_in_end") == 0)
-		return take_bool(value, &a->amd_not_in_end);
 	if (strcmp(key, "classify") == 0) {
 		a->classify = value;
 		return json_is_object(value);

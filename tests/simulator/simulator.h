@@ -111,8 +111,6 @@ struct action {
 	const char *disposition;  /* Bland's */
 	const char *error_message;
 	const char *answered_by; /* Twilio's */
-	bool amd_lost;		 /* who answered is not told in a callback of its own */
-	bool amd_not_in_end;	 /* nor with the end */
 	const json_t *classify;	 /* what the classifier says of a Twilio call, or NULL */
 	int64_t callback_in_ms;
 	bool webhooks_lost;

@@ -309,12 +309,10 @@ static void fill_state(const struct call *c, enum delivery_kind kind, struct fie
 				 [DELIVERY_IN_PROGRESS] = c->answered_at,
 				 [DELIVERY_AMD] = 0,
 				 [DELIVERY_ENDED] = c->ended_at};
-	const char *who =
-		kind == DELIVERY_ENDED && !c->action->amd_not_in_end ? answered_by(c) : NULL;
 	char text[MAIL_TIME_BYTES], number[24];
 
-	if (who)
-		add_field(f, "AnsweredBy", who);
+	/* Who answered is not in it: detection goes on beside the call, with a callback of its own.
+	 */
 	add_field(f, "ApiVersion", API_VERSION);
 	snprintf(number, sizeof(number), "%lld", talked_s(c));
 	if (kind == DELIVERY_ENDED)
@@ -357,7 +355,7 @@ static bool sends(const struct call *c, enum delivery_kind kind)
 	case DELIVERY_IN_PROGRESS:
 		return c->server_url && c->status_events & 1u << kind && is_answered(c);
 	case DELIVERY_AMD:
-		return c->amd_url && answered_by(c) && !c->action->amd_lost;
+		return c->amd_url && answered_by(c);
 	case DELIVERY_REPORT:
 	case DELIVERY_CLASSIFIED:
 		break;

@@ -22,7 +22,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/mark_orphans.sql
 \ir lib/prepare.psql
-SELECT plan(99);
+SELECT plan(101);
 
 SELECT fx.lane('one') AS lane, fx.lane('two') AS two \gset
 UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = :two;
@@ -211,6 +211,19 @@ SELECT fx.receive('event', 'f-6', :'looked_up', 'ringing', 2), fx.receive('event
 SELECT fx.apply('f-6', 'f-7') \g /dev/null
 SELECT is(fx.status_of(:'looked_up'), 'completed SALE', 'a call that is over by a look-up does not ring again');
 SELECT is(fx.status_of(:'aged') || ' ' || fx.event_state('f-7'), 'completed SALE history', 'nor does a lower end change what a higher one said');
+
+-- An end without an outcome leaves the call live until it is looked up: soon, where no report follows.
+CREATE FUNCTION fx.silent_end(the_provider text) RETURNS interval LANGUAGE plpgsql AS $$
+DECLARE
+	job uuid := fx.call((SELECT id FROM carillon.lanes WHERE name = 'one' AND tenant_id = 'fx'), 'ringing');
+BEGIN
+	UPDATE calls SET provider = the_provider WHERE job_id = job;
+	PERFORM fx.receive('event', 'silent-' || the_provider, job, 'ended', 4);
+	PERFORM fx.apply('silent-' || the_provider);
+	RETURN (SELECT next_check_at - now() FROM live WHERE job_id = job);
+END $$;
+SELECT is(fx.silent_end('vapi'), interval '1 minute', 'a call whose report may be on its way is looked up after a minute');
+SELECT is(fx.silent_end('twilio'), interval '3 seconds', 'one whose record has it all at once');
 
 -- Before its result the call is not ours to move: the event waits.
 SELECT fx.call(:lane, 'dialing') AS early \gset

@@ -383,7 +383,7 @@ CREATE FUNCTION fx.counted(the_state text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	r record;
 BEGIN
-	FOR r IN EXECUTE 'EXECUTE workflow_counts(-1)' LOOP
+	FOR r IN EXECUTE 'EXECUTE workflow_counts(0, 0)' LOOP
 		IF r.state = the_state THEN
 			RETURN format('%s for %s s, %s stuck', r.calls, round(r.age_seconds), r.stuck);
 		END IF;

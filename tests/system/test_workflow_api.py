@@ -112,14 +112,22 @@ def test_those_that_failed_are_replayed(stack, api):
     unclear = str(stack.insert("pending_calls", phone=stack.phone(), workflow_state="classification_failed", next_action_at=None)["id"])
     for the_id in made:
         wait(stack, the_id, "failed")
+    off = stack.insert("pending_calls", phone=stack.phone(), next_action_at="2999-01-01T00:00:00Z")["id"]
+    api("POST", f"/api/pending-calls/{off}/cancel")
+    unwanted = stack.insert("pending_calls", phone=stack.phone(), workflow_state="failed", failure_reason="do_not_call")["id"]
     dead = api("GET", "/api/pending-calls?state=failed")["pending_calls"]
-    assert {p["failure_reason"] for p in dead} == {"Max retries exceeded"}
+    assert {p["failure_reason"] for p in dead} == {"Max retries exceeded", "cancelled", "do_not_call"}
     assert api("POST", "/api/pending-calls/replay", json={"ids": [made[0], unclear, str(uuid.uuid4())]}) == {"replayed": 2, "skipped": 1}
     assert api("POST", "/api/pending-calls/replay", json={"all": True, "reason": "another"}) == {"replayed": 0, "skipped": 0}
     assert api("POST", "/api/pending-calls/replay", json={"all": True, "reason": "Max retries exceeded"}) == {"replayed": 2, "skipped": 0}
     for the_id in (*made, unclear):
         wait(stack, the_id, "needs_classification")
-    assert stack.count("pending_calls", "retry_count = 0 and failed_at is null") == 4
+    assert stack.count("pending_calls", "retry_count = 0 and failed_at is null and workflow_state <> 'failed'") == 4
+    # Of all, but for whom nobody is to call; these have to be named.
+    assert api("POST", "/api/pending-calls/replay", json={"all": True}) == {"replayed": 0, "skipped": 0}
+    assert api("POST", "/api/pending-calls/replay", json={"ids": [str(off)]}) == {"replayed": 1, "skipped": 0}
+    wait(stack, str(off), "needs_classification")
+    assert stack.value("select workflow_state from carillon.pending_calls where id = %s", unwanted) == "failed"
     for body in ({}, {"ids": []}, {"ids": ["x"]}, {"all": True, "ids": made}, {"ids": made, "reason": "x"}, {"all": 1}):
         api("POST", "/api/pending-calls/replay", 422, json=body)
 

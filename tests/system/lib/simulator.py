@@ -13,7 +13,7 @@ class Simulator:
         self.url = process.url
 
     def ledger(self) -> dict[str, Any]:
-        """{jobs: {JOB_ID: {calls: [{id, phone, provider, at}]}}, phones: {PHONE: n}, total}"""
+        """{jobs: {JOB_ID: {calls: [{id, phone, provider, at, until}]}}, phones: {PHONE: n}, total}"""
         return self.process.http.get("/ledger", timeout=120).raise_for_status().json()
 
     def stats(self) -> dict[str, Any]:
