@@ -332,7 +332,7 @@ CREATE TRIGGER workflow_follow_up_moved AFTER UPDATE OF status ON follow_ups FOR
 	WHEN (NEW.source = 'workflow' AND OLD.status <> NEW.status) EXECUTE FUNCTION workflow_follow_up_moved();
 
 -- A call that was given up, or whose pending call has begun anew, is alive after all: it is the call of those that wait for another
--- like it, which is not made (pending_calls_leave).
+-- like it, which is not made (pending_calls_leave). A classification call of which nobody could say who answered is nobody's any more.
 CREATE FUNCTION workflow_revive(the_follow_up bigint, job uuid) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	f carillon.follow_ups;
@@ -345,7 +345,9 @@ BEGIN
 	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = carillon.query_uuid(f.source_id) AND p.workflow_state = 'ready_to_call'
 		UNION ALL
 		SELECT p.id FROM carillon.calls c JOIN carillon.pending_calls p ON p.phone_e164 = c.phone AND p.tenant_id = c.tenant_id
-		WHERE c.job_id = job AND c.kind = 'classify' AND p.workflow_state = 'needs_classification');
+		WHERE c.job_id = job AND c.kind = 'classify' AND p.workflow_state = 'needs_classification'
+		AND NOT EXISTS (SELECT FROM carillon.pending_calls o WHERE o.phone_e164 = c.phone AND o.tenant_id = c.tenant_id
+			AND o.workflow_metadata ->> 'classification_job_id' = job::text));
 	PERFORM FROM carillon.follow_ups o WHERE o.id = f.id OR o.id IN (SELECT p.follow_up_id FROM carillon.pending_calls p WHERE p.id = ANY (ids))
 		ORDER BY o.id FOR NO KEY UPDATE;
 	UPDATE carillon.follow_ups o SET job_id = job WHERE o.id = f.id AND o.job_id IS DISTINCT FROM job;   -- it may have had a later one
@@ -527,7 +529,7 @@ BEGIN
 	END IF;
 	members := carillon.workflow_members(the_follow_up, '{classifying}');
 	UPDATE carillon.pending_calls p SET workflow_metadata = p.workflow_metadata || jsonb_strip_nulls(jsonb_build_object(
-		'classification_completed_at', now(), 'classification_type', the_type, 'confidence', confidence))
+		'classification_completed_at', now(), 'classification_type', the_type, 'confidence', confidence, 'classification_job_id', c.job_id))
 	WHERE p.id = ANY (members);
 	IF NOT sure THEN
 		PERFORM carillon.workflow_move(members, CASE carillon.workflow_setting('unclear') WHEN 'retry' THEN 'attempt_failed' ELSE 'unclear' END,

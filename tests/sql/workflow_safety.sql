@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/workflow.psql
 \set file producer/sql/workflow_counts.sql
 \ir lib/prepare.psql
-SELECT plan(85);
+SELECT plan(87);
 
 -- One that is being dialed.
 CREATE FUNCTION fx.dialing() RETURNS uuid LANGUAGE plpgsql AS $$
@@ -145,6 +145,17 @@ SELECT fx.alive(:'job');
 SELECT is(fx.at(:'p') || ', ' || (SELECT job_id = :'job' FROM follow_ups WHERE id = :f), 'calling: dialed, true', 'its follow-up is that of the call that was found');
 SELECT fx.later(:'p', '11 minutes');
 SELECT is(fx.sweep(), 'asked 1, moved 0', 'so that it is not taken for stuck');
+
+-- A classification call that goes on is that of who begins anew, unless its classifier has said already that nobody can say.
+SELECT fx.classifying() AS p \gset
+SELECT fx.follow_up_of(:'p') AS f, phone_e164 AS phone FROM pending_calls WHERE id = :'p' \gset
+SELECT fx.said('unknown', fx.job(:'p')) \g /dev/null
+SELECT fx.pending(:'phone') AS newcomer \gset
+SELECT fx.replay(:'p');
+SELECT fx.run();
+SELECT is(fx.at(:'p') || ', ' || fx.at(:'newcomer'), 'needs_classification: not_classified, needs_classification: not_classified',
+	'who has heard it waits for another call, and so does a newcomer');
+SELECT ok(fx.follow_up_of(:'p') = fx.follow_up_of(:'newcomer') AND fx.follow_up_of(:'p') <> :f, 'the same one');
 
 -- A follow-up that was called off by hand.
 SELECT fx.ready() AS p \gset
