@@ -49,8 +49,7 @@ WITH served AS MATERIALIZED (
 	ORDER BY c.tenant_id, c.phone, c.priority DESC, c.next_look_at
 ), used AS MATERIALIZED (   -- what the lanes of an account with a limit have of it already
 	SELECT o.lane_id, o.account_id, (SELECT count(*) FROM live v WHERE v.account_id = o.account_id AND v.lane_id = o.lane_id AND v.state <> 'undetermined')
-		+ (SELECT count(*) FROM claims k JOIN follow_ups q ON q.claim_id = k.id
-			WHERE k.lane_id = o.lane_id AND q.status = 'queued' AND coalesce(q.account_id, o.account_id) = o.account_id) AS n
+		+ (SELECT count(*) FROM lane_queued(o.lane_id) q WHERE coalesce(q.account_id, o.account_id) = o.account_id) AS n
 	FROM (SELECT DISTINCT lane_id, account_id FROM one_per_phone WHERE limited) o
 ), ranked AS (   -- lanes in turn: what they share goes to each alike, however long one of them has waited; a full account takes no place
 	SELECT r.*, row_number() OVER (ORDER BY priority DESC, in_lane, next_look_at) AS in_all,

@@ -218,12 +218,19 @@ $$;
 
 -- ---- Limits: what a lane and an account have left, null where there is no limit --------------------------------------
 
+-- Jobs of a lane that nobody has taken yet. Claim by claim, of which there are few (forget_claims.sql): what else was ever claimed
+-- still names its claim, and must not be read.
+CREATE FUNCTION lane_queued(the_lane bigint) RETURNS TABLE (account_id bigint) LANGUAGE sql STABLE AS $$
+	SELECT q.account_id FROM carillon.claims k CROSS JOIN LATERAL (
+		SELECT f.account_id FROM carillon.follow_ups f WHERE f.claim_id = k.id AND f.status = 'queued' OFFSET 0) q
+	WHERE k.lane_id = the_lane
+$$;
+
 -- Live calls and queued jobs fill slots; a call that stays undetermined holds its phone alone.
 CREATE FUNCTION lane_slots(the_lane bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
 	SELECT CASE WHEN most > 0 THEN greatest(0, most
 		- (SELECT count(*) FROM carillon.live v WHERE v.lane_id = the_lane AND v.state <> 'undetermined')
-		- (SELECT count(*) FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id
-			WHERE k.lane_id = the_lane AND q.status = 'queued')) END
+		- (SELECT count(*) FROM carillon.lane_queued(the_lane))) END
 $$;
 
 -- Where an account has no limit, a job that is published long before anybody can take it would only grow old in Kafka.
@@ -231,8 +238,9 @@ CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (f
 	SELECT greatest(0, least(m.queued, CASE WHEN most > 0 THEN most
 			- (SELECT count(*) FROM carillon.live v WHERE v.account_id = the_account AND v.state <> 'undetermined') END)
 		- (SELECT count(*) FROM (
-			SELECT FROM carillon.claims k JOIN carillon.follow_ups q ON q.claim_id = k.id JOIN carillon.lanes n ON n.id = k.lane_id
-			WHERE q.status = 'queued' AND coalesce(q.account_id, n.account_id) = the_account LIMIT m.queued) q))
+			SELECT FROM (SELECT DISTINCT lane_id FROM carillon.claims) k JOIN carillon.lanes n ON n.id = k.lane_id
+			CROSS JOIN LATERAL (SELECT FROM carillon.lane_queued(n.id) q WHERE coalesce(q.account_id, n.account_id) = the_account OFFSET 0) q
+			LIMIT m.queued) q))
 	FROM (SELECT (value #>> '{}')::bigint AS queued FROM carillon.settings WHERE key = 'account_queued_max') m
 $$;
 
