@@ -41,7 +41,8 @@ CREATE FUNCTION call_classifications_fill() RETURNS trigger LANGUAGE plpgsql AS 
 BEGIN
 	NEW.phone_e164 := carillon.normalize_phone(NEW.phone_number);
 	NEW.updated_at := now();
-	IF NEW.is_active THEN
+	IF NEW.is_active THEN   -- one after the other, or both would be
+		PERFORM pg_advisory_xact_lock(hashtextextended(NEW.tenant_id || ' ' || coalesce(NEW.phone_e164, ''), 0));
 		UPDATE carillon.call_classifications c SET is_active = false
 		WHERE c.phone_e164 = NEW.phone_e164 AND c.tenant_id = NEW.tenant_id AND c.is_active AND c.id <> NEW.id;
 	END IF;
@@ -146,12 +147,14 @@ CREATE TABLE workflow_calls (
 );
 CREATE INDEX workflow_calls_pending_call ON workflow_calls (pending_call_id);
 
--- Twice as long with each retry, a little apart from others, within the lane's hours. One that has used up its retries need not wait.
+-- Twice as long with each retry, a little apart from other numbers' and within the lane's hours: those of one number stay together, for
+-- they share a classification call. One that has used up its retries need not wait.
 CREATE FUNCTION workflow_retry_at(p pending_calls) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
 	SELECT CASE WHEN (p).retry_count >= (p).max_retries THEN now()
 		ELSE coalesce(carillon.next_opening(b.at, (SELECT id FROM carillon.lanes n WHERE n.tenant_id = (p).tenant_id AND n.name = 'workflow'),
 			'{}', NULL, NULL), b.at) END
-	FROM (SELECT now() + carillon.workflow_setting('retry_minutes')::double precision * 2 ^ least((p).retry_count, 10) * (1 + random() / 10)
+	FROM (SELECT now() + carillon.workflow_setting('retry_minutes')::double precision * 2 ^ least((p).retry_count, 10)
+		* (1 + (hashtext(concat_ws(' ', coalesce((p).phone_e164, (p).id::text), (p).retry_count)) & 1023) / 10240.0::double precision)
 		* interval '1 minute' AS at) b
 $$;
 
@@ -336,6 +339,7 @@ CREATE TRIGGER workflow_follow_up_moved AFTER UPDATE OF status ON follow_ups FOR
 CREATE FUNCTION workflow_revive(the_follow_up bigint, job uuid) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	f carillon.follow_ups;
+	c carillon.calls;
 	ids uuid[];
 BEGIN
 	SELECT * INTO f FROM carillon.follow_ups o WHERE o.id = the_follow_up AND o.source = 'workflow';
@@ -344,18 +348,25 @@ BEGIN
 	END IF;
 	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = carillon.query_uuid(f.source_id) AND p.workflow_state = 'ready_to_call'
 		UNION ALL
-		SELECT p.id FROM carillon.calls c JOIN carillon.pending_calls p ON p.phone_e164 = c.phone AND p.tenant_id = c.tenant_id
-		WHERE c.job_id = job AND c.kind = 'classify' AND p.workflow_state = 'needs_classification'
-		AND NOT EXISTS (SELECT FROM carillon.pending_calls o WHERE o.phone_e164 = c.phone AND o.tenant_id = c.tenant_id
-			AND o.workflow_metadata ->> 'classification_job_id' = job::text));
+		SELECT p.id FROM carillon.calls k JOIN carillon.pending_calls p ON p.phone_e164 = k.phone AND p.tenant_id = k.tenant_id
+		WHERE k.job_id = job AND k.kind = 'classify' AND p.workflow_state = 'needs_classification');
 	PERFORM FROM carillon.follow_ups o WHERE o.id = f.id OR o.id IN (SELECT p.follow_up_id FROM carillon.pending_calls p WHERE p.id = ANY (ids))
 		ORDER BY o.id FOR NO KEY UPDATE;
+	-- Nobody moves the call now: it may have had its word, or its end, since it was found.
+	SELECT * INTO c FROM carillon.calls k WHERE k.job_id = job;
+	IF EXISTS (SELECT FROM carillon.pending_calls o WHERE c.kind = 'classify' AND o.phone_e164 = c.phone AND o.tenant_id = c.tenant_id
+		AND o.workflow_metadata ->> 'classification_job_id' = job::text) THEN
+		RETURN;
+	END IF;
 	UPDATE carillon.follow_ups o SET job_id = job WHERE o.id = f.id AND o.job_id IS DISTINCT FROM job;   -- it may have had a later one
 	ids := ARRAY(SELECT p.id FROM carillon.pending_calls p LEFT JOIN carillon.follow_ups o ON o.id = p.follow_up_id WHERE p.id = ANY (ids)
 		AND p.workflow_state IN ('ready_to_call', 'needs_classification') AND p.follow_up_id IS DISTINCT FROM f.id
 		AND (o.id IS NULL OR o.status IN ('pending', 'queued')) ORDER BY p.id FOR NO KEY UPDATE OF p);
 	UPDATE carillon.pending_calls p SET follow_up_id = f.id, next_action_at = NULL WHERE p.id = ANY (ids);
 	PERFORM carillon.workflow_move(ids, 'dialed');
+	IF c.outcome IS NOT NULL THEN
+		PERFORM carillon.workflow_call_over(c, ids);
+	END IF;
 END $$;
 
 CREATE FUNCTION workflow_call_found() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -143,7 +143,15 @@ BEGIN
 	END IF;
 	SELECT * INTO k FROM carillon.call_classifications n WHERE n.phone_e164 = (c).phone AND n.tenant_id = (c).tenant_id AND n.is_active
 	AND carillon.classification_counts(n);
-	IF k.classification_type = 'human' AND k.job_id = (c).job_id OR k.id IS NULL AND (c).provider = 'twilio' AND (c).ended_reason = 'human' THEN
+	IF k.id IS NULL AND carillon.outcome_is_failure((c).outcome) THEN
+		PERFORM carillon.workflow_move(members, 'attempt_failed', lower((c).outcome));
+		RETURN cardinality(members);
+	ELSIF k.id IS NULL AND (c).provider = 'twilio' AND (c).ended_reason = 'human' THEN
+		k.id := carillon.classification_put((c).tenant_id, (c).phone, 'human', NULL, NULL, 'twilio', (c).job_id);
+		k.classification_type := 'human';
+		k.job_id := (c).job_id;
+	END IF;
+	IF k.classification_type = 'human' AND k.job_id = (c).job_id THEN
 		PERFORM carillon.workflow_human(members, speaks_for, c, k.id);
 	ELSIF k.id IS NOT NULL THEN
 		PERFORM carillon.workflow_move(members, CASE k.classification_type WHEN 'human' THEN 'other_human' ELSE 'ivr' END, k.classification_type, k.id);
@@ -372,7 +380,8 @@ CREATE FUNCTION workflow_variables(the_follow_up bigint) RETURNS jsonb LANGUAGE 
 		'retry_count', p.retry_count, 'classification_type', c.classification_type, 'classification_confidence', c.confidence,
 		'menu_path', CASE jsonb_typeof(c.menu_path) WHEN 'string' THEN c.menu_path #>> '{}' ELSE c.menu_path::text END))
 	FROM carillon.workflow_calls w JOIN carillon.pending_calls p ON p.id = w.pending_call_id
-	LEFT JOIN carillon.call_classifications c ON c.id = p.classification_id
+	LEFT JOIN LATERAL (SELECT k.* FROM carillon.call_classifications k   -- as it is known now: the call may have waited since yesterday
+		WHERE k.phone_e164 = p.phone_e164 AND k.tenant_id = p.tenant_id AND k.is_active AND carillon.classification_counts(k)) c ON true
 	WHERE w.follow_up_id = the_follow_up
 $$;
 
@@ -518,7 +527,7 @@ BEGIN
 	ELSIF p.workflow_state IN ('classifying', 'calling', 'completed', 'failed', 'classification_failed') THEN
 		RETURN QUERY SELECT 409, carillon.problem(409, format('the pending call is %s', p.workflow_state));
 	ELSE
-		UPDATE carillon.pending_calls o SET next_action_at = now() WHERE o.id = p.id AND o.follow_up_id IS NULL AND o.workflow_state <> 'retry_pending';
+		UPDATE carillon.pending_calls o SET next_action_at = now() WHERE o.id = p.id AND o.follow_up_id IS NULL;
 		PERFORM carillon.workflow_run(1000, 'api');
 		PERFORM pg_notify('carillon_due', '');
 		RETURN QUERY SELECT 200, carillon.pending_call_record(o) FROM carillon.pending_calls o WHERE o.id = p.id;

@@ -6,7 +6,7 @@ BEGIN;
 \ir lib/workflow.psql
 \set file producer/sql/workflow_counts.sql
 \ir lib/prepare.psql
-SELECT plan(87);
+SELECT plan(96);
 
 -- One that is being dialed.
 CREATE FUNCTION fx.dialing() RETURNS uuid LANGUAGE plpgsql AS $$
@@ -156,6 +156,14 @@ SELECT fx.run();
 SELECT is(fx.at(:'p') || ', ' || fx.at(:'newcomer'), 'needs_classification: not_classified, needs_classification: not_classified',
 	'who has heard it waits for another call, and so does a newcomer');
 SELECT ok(fx.follow_up_of(:'p') = fx.follow_up_of(:'newcomer') AND fx.follow_up_of(:'p') <> :f, 'the same one');
+
+-- One that is over, which the scheduler saw alive still: its end counts for those that join it.
+SELECT fx.classifying() AS p \gset
+SELECT fx.follow_up_of(:'p') AS f, fx.job(:'p') AS job, phone_e164 AS phone FROM pending_calls WHERE id = :'p' \gset
+SELECT fx.ended(:'job', 'BUSY');
+SELECT fx.pending(:'phone', 'needs_classification') AS newcomer \gset
+SELECT workflow_revive(:f, :'job');
+SELECT is(fx.at(:'newcomer'), 'retry_pending: busy', 'nobody answered it');
 
 -- A follow-up that was called off by hand.
 SELECT fx.ready() AS p \gset
@@ -345,12 +353,46 @@ BEGIN
 	PERFORM fx.unheard(p, the_outcome);
 	RETURN p;
 END $$;
+SELECT fx.phone() AS phone \gset
+SELECT fx.classifying(:'phone') AS p \gset
+SELECT fx.pending(:'phone') FROM generate_series(1, 3) \g /dev/null
+SELECT fx.run();
+UPDATE calls SET provider = 'twilio', ended_reason = 'human' WHERE job_id = fx.job(:'p');
+SELECT fx.unheard(:'p');
+SELECT results_eq(format('SELECT fx.at(id), count(*) FROM pending_calls WHERE phone_e164 = %L GROUP BY 1 ORDER BY 1', :'phone'),
+	$$VALUES ('classification_pending: human', 3::bigint), ('completed: human', 1::bigint)$$, 'a person was detected: the conversation was that of one');
+SELECT results_eq(format('SELECT classification_type, source FROM call_classifications WHERE phone_e164 = %L', :'phone'), $$VALUES ('human', 'twilio')$$,
+	'that is known of the number');
+SELECT is(count(*), 3::bigint, 'to its other calls') FROM pending_calls p JOIN call_classifications c ON c.id = p.classification_id
+WHERE p.phone_e164 = :'phone' AND p.workflow_state = 'classification_pending';
 SELECT is(fx.at(fx.detected(fx.phone(), 'human')), 'completed: human', 'a person was detected: the conversation is over');
 SELECT is(fx.at(fx.detected(fx.phone(), 'human', 'FAILED')), 'retry_pending: failed', 'one that broke off is tried again');
 SELECT is(fx.at(fx.detected(fx.phone(), 'machine_start', 'VOICEMAIL')), 'classification_failed: no classification', 'a machine may have a menu or none');
 SELECT is(fx.at(fx.detected(fx.phone(), 'unknown')), 'classification_failed: no classification', 'unknown is unknown');
 SELECT is(fx.at(fx.detected(fx.phone(), 'completed')), 'classification_failed: no classification', 'the end alone says nothing');
 SELECT is(fx.at(fx.detected(fx.phone(), 'human', 'HUMAN', 'vapi')), 'classification_failed: no classification', 'a word of Twilio''s alone');
+
+-- ---- Of one number ---------------------------------------------------------------------------------------------------------------------
+
+SELECT fx.phone() AS phone \gset
+SELECT fx.classifying(:'phone') AS p \gset
+SELECT fx.pending(:'phone') FROM generate_series(1, 4) \g /dev/null
+SELECT fx.run();
+SELECT fx.ended(fx.job(:'p'), 'NO_ANSWER');
+SELECT results_eq(format('SELECT workflow_state, count(*), count(DISTINCT next_action_at) FROM pending_calls WHERE phone_e164 = %L GROUP BY 1', :'phone'),
+	$$VALUES ('retry_pending', 5::bigint, 1::bigint)$$, 'those that wait for one call are tried again together');
+SELECT fx.later(id, '1 hour') FROM pending_calls WHERE phone_e164 = :'phone' \g /dev/null
+SELECT is(fx.run(), 1::bigint, 'with one call');
+CREATE TEMP TABLE apart AS SELECT fx.calling() AS id FROM generate_series(1, 5);
+SELECT fx.ended(fx.job(id), 'BUSY') FROM apart \g /dev/null
+SELECT isnt(count(DISTINCT next_action_at), 1::bigint, 'those of different numbers apart') FROM pending_calls WHERE id IN (SELECT id FROM apart);
+
+-- The call is told what is known when it is made.
+SELECT fx.ready() AS p \gset
+SELECT fx.known(phone_e164, 'human') FROM pending_calls WHERE id = :'p' \g /dev/null
+SELECT is(workflow_variables(fx.follow_up_of(:'p')) ->> 'classification_type', 'human', 'a newer word than the one it waited with');
+UPDATE call_classifications SET classification_expires_at = now() WHERE is_active;
+SELECT is(workflow_variables(fx.follow_up_of(:'p')) ? 'classification_type', false, 'or none');
 
 -- ---- Callbacks ---------------------------------------------------------------------------------------------------------------------------
 

@@ -13,12 +13,12 @@ WITH bad AS MATERIALIZED (
 	SELECT p.* FROM asked a CROSS JOIN LATERAL (
 		(SELECT c.ordinal, classification_record(c) AS record FROM call_classifications c
 		WHERE $1::text IS NULL AND c.ordinal > a.after
-		AND ($2::text IS NULL OR (c.is_active AND c.classification_expires_at > now()) = ($2 = 'true'))
+		AND ($2::text IS NULL OR classification_counts(c) = ($2 = 'true'))
 		ORDER BY c.ordinal LIMIT a.most + 1)
 		UNION ALL
 		(SELECT c.ordinal, classification_record(c) FROM call_classifications c
 		WHERE c.ordinal = ANY (ARRAY(SELECT o.ordinal FROM call_classifications o WHERE $1::text IS NOT NULL AND o.phone_e164 = ANY (query_phones($1))))
-		AND c.ordinal > a.after AND ($2::text IS NULL OR (c.is_active AND c.classification_expires_at > now()) = ($2 = 'true'))
+		AND c.ordinal > a.after AND ($2::text IS NULL OR classification_counts(c) = ($2 = 'true'))
 		ORDER BY c.ordinal LIMIT a.most + 1)) p
 )
 SELECT a.status, a.body

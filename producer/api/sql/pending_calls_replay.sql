@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST pending-calls/replay: those that ended without success begin anew; of all, the oldest thousand, but for those that
--- somebody called off or who asked for no call, which are named by their ids or their reason. $1 {"ids" | "all", "reason"}
+-- somebody called off, whose call is undetermined, or after whose outcome nobody is to call: they are named by their ids or their reason.
+-- $1 {"ids" | "all", "reason"}
 WITH given AS MATERIALIZED (
 	SELECT coalesce(g -> 'all' = 'true', false) AS everything, g ->> 'reason' AS reason, g ? 'ids' AS has_ids,
 		CASE jsonb_typeof(g -> 'ids') WHEN 'array' THEN g -> 'ids' ELSE '[]' END AS ids
@@ -21,7 +22,8 @@ WITH given AS MATERIALIZED (
 	JOIN pending_calls p ON p.id = query_uuid(e #>> '{}')
 	UNION ALL
 	(SELECT p.id FROM given JOIN pending_calls p ON p.workflow_state IN ('failed', 'classification_failed')
-		AND CASE WHEN given.reason IS NULL THEN coalesce(p.failure_reason, '') NOT IN ('cancelled', 'not_interested', 'do_not_call')
+		AND CASE WHEN given.reason IS NULL THEN coalesce(p.failure_reason, '') NOT IN ('cancelled', 'undetermined')
+				AND outcome_action(p.tenant_id, upper(coalesce(p.failure_reason, ''))) NOT IN ('stop', 'suppress')
 			ELSE given.reason IN (p.failure_reason, p.state_reason) END
 	 WHERE given.everything AND NOT EXISTS (SELECT FROM bad) ORDER BY p.ordinal LIMIT 1000)
 ), done AS MATERIALIZED (
