@@ -32,11 +32,11 @@ struct sweeper {
 	ev_timer timer;
 	bool stopped;
 	bool busy;
-	size_t chore;		 /* under way */
-	unsigned batches;	 /* that it has had in this sweep */
-	int64_t last_id;	 /* of look_again, between its batches */
-	int64_t last_counted;	 /* change of a pending call */
-	int64_t last_seen;	 /* at the look before; -1: there was none */
+	size_t chore;	      /* under way */
+	unsigned batches;     /* that it has had in this sweep */
+	int64_t last_id;      /* of look_again, between its batches */
+	int64_t last_counted; /* change of a pending call */
+	int64_t last_seen;    /* at the look before; -1: there was none */
 	bool timeline_told;
 	bool pacing_changed;		     /* held follow-ups are to be looked at */
 	char fingerprint[FINGERPRINT_BYTES]; /* of the pacing they are looked at with */
