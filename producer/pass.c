@@ -15,6 +15,7 @@
 #include "producer_sql.h"
 
 #define SEED_LIMIT 2000
+#define FORGET_LIMIT "64" /* claims a pass */
 #define NUMBER_BYTES 24
 
 static const struct {
@@ -116,7 +117,7 @@ static void start_seeding(struct pass *p, enum seed_source source)
 /* ---- Claiming ---- */
 
 /* Statements of the transaction, in order. */
-enum step { STEP_LANES, STEP_ACCOUNTS, STEP_CLAIM };
+enum step { STEP_LANES, STEP_ACCOUNTS, STEP_FORGET, STEP_CLAIM };
 
 static size_t count_jobs(const PGresult *rows)
 {
@@ -166,6 +167,8 @@ static void start_claiming(struct pass *p, const struct pass_scope *scope)
 	       (const char *const[]){token, scope->follow_ups ? "true" : "false",
 				     scope->only_follow_ups ? "true" : "false"});
 	pg_add(p->o.pg, PRODUCER_LOCK_ACCOUNTS, 1, (const char *const[]){token});
+	/* What is queued is counted claim by claim. */
+	pg_add(p->o.pg, PRODUCER_FORGET_CLAIMS, 1, (const char *const[]){FORGET_LIMIT});
 	pg_add(p->o.pg, PRODUCER_CLAIM, 4,
 	       (const char *const[]){token, config_str(p->o.cfg, CONFIG_KEY_WORKER_NAME), limit,
 				     config_text(p->o.cfg, CONFIG_KEY_QUEUED_LEASE_S)});

@@ -19,7 +19,7 @@ WITH many AS MATERIALIZED (
 	WHERE (NOT n.active OR n.name = 'redial' AND NOT redial_runs())   -- a scalar sub-select: the planner would hash all of live for an EXISTS
 	AND (n.stopped_at > now() - interval '1 minute'
 		OR (SELECT true FROM live v WHERE v.lane_id = n.id AND v.state = 'dialing' LIMIT 1)
-		OR (SELECT true FROM claims k JOIN follow_ups f ON f.claim_id = k.id WHERE k.lane_id = n.id AND f.status = 'queued' LIMIT 1))
+		OR (SELECT true FROM lane_queued(n.id) LIMIT 1))
 	UNION ALL
 	SELECT 'phone', tenant_id, phone, NULL FROM suppressions   -- few: all of them
 	WHERE created_at > now() - $1::integer * interval '1 second' AND (expires_at IS NULL OR expires_at > now())
@@ -28,8 +28,8 @@ WITH many AS MATERIALIZED (
 	SELECT 'phone', s.tenant_id, s.phone, NULL FROM (   -- a list was imported: those of claimed and queued calls
 		SELECT tenant_id, phone FROM live WHERE state = 'dialing'
 		UNION
-		SELECT f.tenant_id, l.phone_e164 FROM claims k JOIN follow_ups f ON f.claim_id = k.id JOIN leads l ON l.id = f.lead_id
-		WHERE f.status = 'queued') c
+		SELECT l.tenant_id, l.phone_e164 FROM claims k CROSS JOIN LATERAL (   -- by claim: never all that was ever claimed
+			SELECT f.lead_id FROM follow_ups f WHERE f.claim_id = k.id AND f.status = 'queued' OFFSET 0) f JOIN leads l ON l.id = f.lead_id) c
 	JOIN suppressions s USING (tenant_id, phone)
 	WHERE (SELECT it FROM many) AND s.created_at > now() - $1::integer * interval '1 second' AND (s.expires_at IS NULL OR s.expires_at > now())
 )

@@ -7,10 +7,17 @@ WITH served AS MATERIALIZED (
 		lane_tokens(n.rate_per_second, n.tokens, n.tokens_at, now()) AS filled
 	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
 	WHERE n.claim_token = $1::uuid
-), budget AS MATERIALIZED (
-	SELECT n.id, n.verdict, least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free)::bigint AS free,
-		EXISTS (SELECT FROM follow_ups f WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL AND f.account_id IS NOT NULL) AS mixed
-	FROM served n CROSS JOIN LATERAL lane_slots(n.id, n.max_concurrent) s WHERE n.closed IS NULL
+), lanes_room AS MATERIALIZED (   -- what the lanes' own accounts have left
+	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_room(a.id, a.max_concurrent) s
+	WHERE a.id IN (SELECT account_id FROM served WHERE closed IS NULL)
+), budget AS MATERIALIZED (   -- a lane that dials by its own account alone looks at no more than that has room for
+	SELECT n.id, n.verdict, m.mixed,
+		least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free, CASE WHEN NOT m.mixed THEN a.free END)::bigint AS free
+	FROM served n CROSS JOIN LATERAL lane_slots(n.id, n.max_concurrent) s
+	CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM follow_ups f
+		WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL AND f.account_id IS NOT NULL) AS mixed OFFSET 0) m
+	LEFT JOIN lanes_room a ON a.id = n.account_id
+	WHERE n.closed IS NULL
 ), candidate AS MATERIALIZED (
 	SELECT f.id, b.verdict, f.priority, f.next_look_at
 	FROM budget b
@@ -41,7 +48,8 @@ WITH served AS MATERIALIZED (
 	FROM candidate c CROSS JOIN LATERAL (
 		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
 ), room AS MATERIALIZED (
-	SELECT a.id, s.free, a.max_concurrent > 0 AS limited FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
+	SELECT a.id, coalesce(l.free, s.free) AS free, a.max_concurrent > 0 AS limited FROM accounts a LEFT JOIN lanes_room l ON l.id = a.id
+	LEFT JOIN LATERAL account_room(a.id, a.max_concurrent) s ON l.id IS NULL
 	WHERE a.id IN (SELECT account_id FROM checked WHERE hold IS NULL)
 ), one_per_phone AS (
 	SELECT DISTINCT ON (c.tenant_id, c.phone) c.*, r.free AS room, r.limited FROM checked c JOIN room r ON r.id = c.account_id
@@ -64,13 +72,13 @@ WITH served AS MATERIALIZED (
 	FROM ranked r JOIN budget b ON b.id = r.lane_id
 	WHERE r.in_lane <= b.free AND r.in_all <= $3::bigint AND r.in_account <= r.room
 ), claimed AS (
-	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
-	SELECT lane_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id
-	RETURNING id, lane_id, lease_until
+	INSERT INTO claims (lane_id, account_id, producer, jobs, lease_s, lease_until)
+	SELECT lane_id, account_id, $2, count(*), $4::integer, now() + $4::integer * interval '1 second' FROM picked GROUP BY lane_id, account_id
+	RETURNING id, lane_id, account_id, lease_until
 ), queued AS (
 	UPDATE follow_ups f SET status = 'queued', job_id = p.job_id, claim_id = c.id, lease_until = c.lease_until, gate = NULL,
 		next_look_at = NULL
-	FROM picked p JOIN claimed c ON c.lane_id = p.lane_id
+	FROM picked p JOIN claimed c ON c.lane_id = p.lane_id AND c.account_id = p.account_id
 	WHERE f.id = p.follow_up_id AND f.status || '' = 'pending'   -- by primary key, not by the partial index
 	RETURNING f.claim_id, p.*
 ), opening AS (   -- once for the rows that share lane, zones and hours

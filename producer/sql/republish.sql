@@ -15,19 +15,19 @@ WITH stale AS MATERIALIZED (
 ), lane AS MATERIALIZED (
 	SELECT lane_id, g AS verdict FROM lane_gates(now()) g WHERE lane_id = ANY (ARRAY(SELECT lane_id FROM stale))
 ), checked AS MATERIALIZED (
-	SELECT w.job_id, w.lease_s, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account, g.kind, g.phone,
+	SELECT w.job_id, w.lease_s, g.follow_up_id, g.tenant_id, g.lane_id, g.lead_id, g.account_id, g.account, g.kind, g.phone,
 		g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window, g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM waiting w CROSS JOIN LATERAL (
 		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(w.id, n.verdict, now()) x WHERE n.lane_id = w.lane_id OFFSET 0) g
 ), claimed AS (
-	INSERT INTO claims (lane_id, producer, jobs, lease_s, lease_until)
-	SELECT lane_id, $1, count(*), least(greatest(max(lease_s), $4::integer) * 2, 3600),
+	INSERT INTO claims (lane_id, account_id, producer, jobs, lease_s, lease_until)
+	SELECT lane_id, account_id, $1, count(*), least(greatest(max(lease_s), $4::integer) * 2, 3600),
 		now() + least(greatest(max(lease_s), $4::integer) * 2, 3600) * interval '1 second'
-	FROM checked WHERE hold IS NULL GROUP BY lane_id
-	RETURNING id, lane_id, lease_until
+	FROM checked WHERE hold IS NULL GROUP BY lane_id, account_id
+	RETURNING id, lane_id, account_id, lease_until
 ), queued AS (
 	UPDATE follow_ups f SET claim_id = c.id, lease_until = c.lease_until
-	FROM checked k JOIN claimed c ON c.lane_id = k.lane_id
+	FROM checked k JOIN claimed c ON c.lane_id = k.lane_id AND c.account_id = k.account_id
 	WHERE k.hold IS NULL AND f.id = k.follow_up_id AND f.status || '' = 'queued' AND f.job_id = k.job_id
 	RETURNING f.claim_id, k.*
 ), opening AS (

@@ -121,9 +121,10 @@ CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE expires_at I
 
 -- ---- The one queue ----------------------------------------------------------------------------------------------
 
-CREATE TABLE claims (                               -- one row a lane and pass: which jobs were published, and their lease
+CREATE TABLE claims (                               -- one row a lane, account and pass: which jobs were published, and their lease
 	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	lane_id      bigint NOT NULL,
+	account_id   bigint,                            -- by which they were to be dialed then
 	producer     text NOT NULL,
 	jobs         integer NOT NULL,
 	claimed_at   timestamptz NOT NULL DEFAULT now(),

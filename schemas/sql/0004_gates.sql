@@ -237,11 +237,18 @@ $$;
 CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
 	SELECT greatest(0, least(m.queued, CASE WHEN most > 0 THEN most
 			- (SELECT count(*) FROM carillon.live v WHERE v.account_id = the_account AND v.state <> 'undetermined') END)
-		- (SELECT count(*) FROM (
-			SELECT FROM (SELECT DISTINCT lane_id FROM carillon.claims) k JOIN carillon.lanes n ON n.id = k.lane_id
-			CROSS JOIN LATERAL (SELECT FROM carillon.lane_queued(n.id) q WHERE coalesce(q.account_id, n.account_id) = the_account OFFSET 0) q
-			LIMIT m.queued) q))
+		- (SELECT count(*) FROM carillon.claims k JOIN carillon.lanes n ON n.id = k.lane_id CROSS JOIN LATERAL (
+			SELECT FROM carillon.follow_ups f WHERE f.claim_id = k.id AND f.status = 'queued'
+			AND coalesce(f.account_id, n.account_id) = the_account OFFSET 0) q
+			WHERE k.account_id = the_account OR n.account_id = the_account))
 	FROM (SELECT (value #>> '{}')::bigint AS queued FROM carillon.settings WHERE key = 'account_queued_max') m
+$$;
+
+-- The same for a claim, which fills what has no limit in portions: each look at a full queue costs a count.
+CREATE FUNCTION account_room(the_account bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN most > 0 OR s.free >= (SELECT (value #>> '{}')::bigint / 8 FROM carillon.settings WHERE key = 'account_queued_max')
+		THEN s.free ELSE 0 END
+	FROM carillon.account_slots(the_account, most) s
 $$;
 
 -- The rate's bucket: dials that may begin at once.
