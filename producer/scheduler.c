@@ -44,7 +44,7 @@ struct run {
 	struct dispatch_answer answer;
 	size_t publications; /* whose jobs are on their way */
 	struct buf claims;
-	struct pg_array claim_ids;     /* in `claims`; one a lane and pass */
+	struct pg_array claim_ids;     /* in `claims`; one a lane, account and pass */
 	int64_t seen[RUN_CLAIMS_SEEN]; /* the last ones */
 	bool asked;		       /* whether everything is stopped */
 	bool over;		       /* nothing more to claim */

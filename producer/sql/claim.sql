@@ -10,9 +10,9 @@ WITH served AS MATERIALIZED (
 ), lanes_room AS MATERIALIZED (   -- what the lanes' own accounts have left
 	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_room(a.id, a.max_concurrent) s
 	WHERE a.id IN (SELECT account_id FROM served WHERE closed IS NULL)
-), budget AS MATERIALIZED (   -- a lane that dials by its own account alone looks at no more than that has room for
-	SELECT n.id, n.verdict, m.mixed,
-		least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free, CASE WHEN NOT m.mixed THEN a.free END)::bigint AS free
+), budget AS MATERIALIZED (
+	SELECT n.id, n.verdict, m.mixed, CASE WHEN NOT m.mixed THEN a.free END AS room,
+		least($3::bigint, nullif(n.batch_per_run, 0), floor(n.filled), s.free)::bigint AS free
 	FROM served n CROSS JOIN LATERAL lane_slots(n.id, n.max_concurrent) s
 	CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM follow_ups f
 		WHERE f.lane_id = n.id AND f.next_look_at IS NOT NULL AND f.account_id IS NOT NULL) AS mixed OFFSET 0) m
@@ -21,7 +21,8 @@ WITH served AS MATERIALIZED (
 ), candidate AS MATERIALIZED (
 	SELECT f.id, b.verdict, f.priority, f.next_look_at
 	FROM budget b
-	CROSS JOIN LATERAL (SELECT greatest(b.free + 20, 120) AS most) m   -- some more than needed: held ones take no place
+	-- Some more than there is room for: held ones take no place. Where all are its own account's, that has to have room too.
+	CROSS JOIN LATERAL (SELECT greatest(least(b.free, b.room) + 20, 120) AS most) m
 	CROSS JOIN LATERAL (
 		(SELECT q.* FROM (VALUES (2), (1), (0)) p (priority) CROSS JOIN LATERAL (
 			SELECT id, priority, next_look_at FROM follow_ups
