@@ -119,13 +119,13 @@ static void start_seeding(struct pass *p, enum seed_source source)
 /* Statements of the transaction, in order. */
 enum step { STEP_LANES, STEP_ACCOUNTS, STEP_FORGET, STEP_CLAIM };
 
-static size_t count_jobs(const PGresult *rows)
+static size_t count_rows(const PGresult *rows, const char *kind)
 {
 	int col = pg_col(rows, "row");
 	size_t n = 0;
 
 	for (int row = 0; row < PQntuples(rows); row++)
-		n += strcmp(pg_text(rows, row, col), "job") == 0;
+		n += strcmp(pg_text(rows, row, col), kind) == 0;
 	return n;
 }
 
@@ -138,7 +138,8 @@ static void on_claimed(void *arg, const struct pg_batch_result *r)
 	if (r->error.status == PG_OK) {
 		result->claimed = true;
 		result->rows = r->res[STEP_CLAIM];
-		result->jobs = count_jobs(result->rows);
+		result->jobs = count_rows(result->rows, "job");
+		result->crowded = count_rows(result->rows, "full") > 0;
 		result->full = result->jobs >= p->limit;
 		gate_counts_add(&result->gates, result->rows);
 		result->moved = gate_counts_moved(&result->gates) > 0;

@@ -38,6 +38,7 @@ struct pass_result {
 	bool more_to_seed; /* a source reached its limit */
 	size_t jobs;
 	bool full;	      /* jobs reached the limit: there may be more */
+	bool crowded;	      /* the queue of an account has no room for more */
 	const PGresult *rows; /* of claim.sql; NULL unless claimed */
 	struct gate_counts gates;
 	bool moved; /* follow-ups were held or ended: others are behind them */

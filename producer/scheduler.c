@@ -22,6 +22,8 @@
 /* Passes that find little start no closer than this: what falls due meanwhile is claimed together.
  */
 #define PASS_GAP_MS 12
+/* The first look at a queue that was full; twice as long from one to the next, up to the tick. */
+#define CROWDED_GAP_MS 25
 #define SETUP_RETRY_MS 5000
 #define DRAIN_S 10.0
 #define RUNS_MAX 256
@@ -69,6 +71,7 @@ struct scheduler {
 	bool notified;	       /* the next pass is a notification's */
 	bool pass_notified;    /* the one under way is */
 	unsigned idle_notifies;
+	int64_t crowded_gap_ms;
 	bool starved; /* waits for room towards Kafka */
 	bool kafka_up;
 	bool down_logged; /* the database's outage */
@@ -359,11 +362,16 @@ static void finish_own_pass(struct scheduler *s, const struct pass_result *r)
 	count_idle_wakes(s, r);
 	if (!r->claimed)
 		return; /* again by the tick */
+	if (r->jobs > 0 || !r->crowded)
+		s->crowded_gap_ms = CROWDED_GAP_MS;
 	if (r->full || r->more_to_seed)
 		look_at(s, boot_ms(s));
 	else if (r->jobs > 0 || r->moved)
 		look_at(s, s->started_at_ms + PASS_GAP_MS);
-	else if (!s->draining)
+	else if (r->crowded) {
+		look_at(s, s->started_at_ms + s->crowded_gap_ms);
+		s->crowded_gap_ms *= 2;
+	} else if (!s->draining)
 		sleep_until_due(s);
 	/* The next claim runs in PostgreSQL while this one's jobs are encoded. */
 	if (r->full && !s->draining && publisher_room(s->o.publisher) >= r->jobs + s->limit)

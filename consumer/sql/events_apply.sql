@@ -44,9 +44,10 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 	UPDATE calls c SET status = v.status, event_rank = v.rank,
 		provider_call_id = coalesce(c.provider_call_id, CASE WHEN NOT EXISTS (SELECT FROM provider_calls o
 			WHERE o.account_id = c.account_id AND o.provider_call_id = v.provider_call_id) THEN v.provider_call_id END),
-		outcome = coalesce(v.outcome, c.outcome), ended_reason = coalesce(v.ended_reason, c.ended_reason),
+		outcome = coalesce(v.outcome, CASE WHEN NOT v.came_alive THEN c.outcome END),   -- what was said of one that was given up is not so
+		ended_reason = coalesce(v.ended_reason, CASE WHEN NOT v.came_alive THEN c.ended_reason END),
 		success = coalesce(v.success, c.success), callback_at = coalesce(v.callback_at, c.callback_at),
-		duration_ms = coalesce(v.duration_ms, c.duration_ms), ended_at = coalesce(v.ended_at, c.ended_at)
+		duration_ms = coalesce(v.duration_ms, c.duration_ms), ended_at = coalesce(v.ended_at, CASE WHEN NOT v.came_alive THEN c.ended_at END)
 	FROM verdict v WHERE c.job_id = v.job_id
 	RETURNING c.account_id, c.provider_call_id, c.job_id
 ), named AS (

@@ -8,7 +8,8 @@ WITH served AS MATERIALIZED (
 	FROM lanes n JOIN lane_gates(now()) g ON g.lane_id = n.id
 	WHERE n.claim_token = $1::uuid
 ), lanes_room AS MATERIALIZED (   -- what the lanes' own accounts have left
-	SELECT a.id, s.free FROM accounts a CROSS JOIN LATERAL account_room(a.id, a.max_concurrent) s
+	SELECT a.id, r.free FROM accounts a CROSS JOIN LATERAL account_slots(a.id, a.max_concurrent) s
+	CROSS JOIN LATERAL account_room(s.free, a.max_concurrent) r
 	WHERE a.id IN (SELECT account_id FROM served WHERE closed IS NULL)
 ), budget AS MATERIALIZED (
 	SELECT n.id, n.verdict, m.mixed, CASE WHEN NOT m.mixed THEN a.free END AS room,
@@ -49,8 +50,9 @@ WITH served AS MATERIALIZED (
 	FROM candidate c CROSS JOIN LATERAL (
 		SELECT * FROM follow_up_gates(c.id, c.verdict, now()) OFFSET 0) g
 ), room AS MATERIALIZED (
-	SELECT a.id, coalesce(l.free, s.free) AS free, a.max_concurrent > 0 AS limited FROM accounts a LEFT JOIN lanes_room l ON l.id = a.id
-	LEFT JOIN LATERAL account_room(a.id, a.max_concurrent) s ON l.id IS NULL
+	SELECT a.id, coalesce(l.free, r.free) AS free, a.max_concurrent > 0 AS limited FROM accounts a LEFT JOIN lanes_room l ON l.id = a.id
+	LEFT JOIN LATERAL (SELECT r.free FROM account_slots(a.id, a.max_concurrent) s CROSS JOIN LATERAL account_room(s.free, a.max_concurrent) r
+		OFFSET 0) r ON l.id IS NULL
 	WHERE a.id IN (SELECT account_id FROM checked WHERE hold IS NULL)
 ), one_per_phone AS (
 	SELECT DISTINCT ON (c.tenant_id, c.phone) c.*, r.free AS room, r.limited FROM checked c JOIN room r ON r.id = c.account_id
@@ -108,6 +110,9 @@ WITH served AS MATERIALIZED (
 SELECT 'job' AS row, NULL AS gate, 1 AS n, claim_id, job_id, follow_up_id, tenant_id AS tenant, kind, lead_id,
 	phone, account, attempts + 1 AS attempt, to_ms(due_at) AS due_at, to_ms(dial_by) AS dial_by
 FROM queued
+UNION ALL   -- accounts whose queue has no room for a portion yet: nobody tells when it has
+SELECT 'full', NULL, count(*), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM room WHERE NOT limited AND free = 0 HAVING count(*) > 0
 UNION ALL
 SELECT CASE status WHEN 'skipped' THEN 'skipped' ELSE 'held' END, gate, count(*),
 	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

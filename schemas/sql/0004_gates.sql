@@ -245,10 +245,9 @@ CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (f
 $$;
 
 -- The same for a claim, which fills what has no limit in portions: each look at a full queue costs a count.
-CREATE FUNCTION account_room(the_account bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN most > 0 OR s.free >= (SELECT (value #>> '{}')::bigint / 8 FROM carillon.settings WHERE key = 'account_queued_max')
-		THEN s.free ELSE 0 END
-	FROM carillon.account_slots(the_account, most) s
+CREATE FUNCTION account_room(slots bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN most > 0 OR slots >= (SELECT (value #>> '{}')::bigint / 8 FROM carillon.settings WHERE key = 'account_queued_max')
+		THEN slots ELSE 0 END
 $$;
 
 -- The rate's bucket: dials that may begin at once.
@@ -290,6 +289,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 	LEFT JOIN carillon.accounts a ON a.id = g.account_id
 	CROSS JOIN LATERAL carillon.lane_slots(n.id, n.max_concurrent) ls
 	CROSS JOIN LATERAL carillon.account_slots(a.id, a.max_concurrent) acs
+	CROSS JOIN LATERAL carillon.account_room(acs.free, a.max_concurrent) acr
 	CROSS JOIN LATERAL (SELECT carillon.lane_tokens(n.rate_per_second, n.tokens, n.tokens_at, at) AS tokens) t
 	CROSS JOIN LATERAL (SELECT carillon.next_opening(at, g.lane_id, CASE WHEN g.use_lead_window THEN g.zones ELSE '{}' END, g.lead_start, g.lead_end) AS opening) o
 	CROSS JOIN LATERAL (VALUES
@@ -315,7 +315,7 @@ RETURNS TABLE (gate text, verdict text, facts jsonb, opens_at timestamptz) LANGU
 		(18, 'frequency', g.frequency, jsonb_build_object('frequency', k.frequency)),
 		(19, 'cap', g.cap, jsonb_build_object('cap_24h', n.cap_24h, 'cap_7d', n.cap_7d)),
 		-- A job that is queued has its slot and its token.
-		(20, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acs.free) = 0, false),
+		(20, 'concurrency', (f).status = 'pending' AND coalesce(least(ls.free, acr.free) = 0, false),
 			jsonb_build_object('lane_limit', n.max_concurrent, 'lane_free', ls.free, 'account_limit', a.max_concurrent, 'account_free', acs.free,
 				'account_queued_max', (SELECT value FROM carillon.settings WHERE key = 'account_queued_max'))),
 		(21, 'rate', (f).status = 'pending' AND coalesce(t.tokens < 1, false), jsonb_build_object('per_second', n.rate_per_second))

@@ -403,6 +403,14 @@ CREATE FUNCTION workflow_succeeded(c calls) RETURNS boolean LANGUAGE sql STABLE 
 		ELSE carillon.call_succeeded((c).tenant_id, (c).outcome, NULL, (c).callback_at) END)
 $$;
 
+-- Those that shared a classification call share the next one too, however many they have behind them: all come back with the first.
+CREATE FUNCTION workflow_together(members uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
+	UPDATE carillon.pending_calls p SET next_action_at = d.first FROM (SELECT min(o.next_action_at) AS first FROM carillon.pending_calls o
+		WHERE o.id = ANY (members) AND o.workflow_state = 'retry_pending' AND o.retry_count < o.max_retries AND o.callback_at IS NULL) d
+	WHERE p.id = ANY (members) AND p.workflow_state = 'retry_pending' AND p.retry_count < p.max_retries AND p.callback_at IS NULL
+	AND p.next_action_at > d.first
+$$;
+
 -- The call of these is over: what it means for those that are calling. Those whose number it should classify still wait for the
 -- classifier's word, unless nobody and nothing was reached.
 CREATE FUNCTION workflow_call_over(c calls, members uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
@@ -420,6 +428,9 @@ BEGIN
 		ELSE
 			PERFORM carillon.workflow_move(ARRAY(SELECT p.id FROM carillon.pending_calls p WHERE p.id = ANY (members)
 				AND (p.workflow_state = 'calling' OR silent)), 'attempt_failed', reason);
+			IF (c).kind = 'classify' THEN
+				PERFORM carillon.workflow_together(members);
+			END IF;
 			UPDATE carillon.pending_calls p SET next_action_at = callback, callback_at = callback
 			WHERE p.id = ANY (members) AND p.workflow_state = 'retry_pending' AND callback > now();
 		END IF;
@@ -545,6 +556,7 @@ BEGIN
 	IF NOT sure THEN
 		PERFORM carillon.workflow_move(members, CASE carillon.workflow_setting('unclear') WHEN 'retry' THEN 'attempt_failed' ELSE 'unclear' END,
 			CASE WHEN the_type IN ('human', 'ivr_only', 'ivr_then_human') THEN 'low confidence' ELSE 'classification unknown' END);
+		PERFORM carillon.workflow_together(members);
 	ELSIF the_type = 'human' THEN
 		PERFORM carillon.workflow_human(members, CASE WHEN pending.id = ANY (members) THEN pending.id
 			ELSE (SELECT w.pending_call_id FROM carillon.workflow_calls w WHERE w.follow_up_id = the_follow_up) END, c, classification);

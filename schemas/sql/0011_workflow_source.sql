@@ -144,7 +144,7 @@ BEGIN
 	SELECT * INTO k FROM carillon.call_classifications n WHERE n.phone_e164 = (c).phone AND n.tenant_id = (c).tenant_id AND n.is_active
 	AND carillon.classification_counts(n);
 	IF k.id IS NULL AND carillon.outcome_is_failure((c).outcome) THEN
-		PERFORM carillon.workflow_move(members, 'attempt_failed', lower((c).outcome));
+		PERFORM carillon.workflow_move(members, 'attempt_failed', lower((c).outcome)), carillon.workflow_together(members);
 		RETURN cardinality(members);
 	ELSIF k.id IS NULL AND (c).provider = 'twilio' AND (c).ended_reason = 'human' THEN
 		k.id := carillon.classification_put((c).tenant_id, (c).phone, 'human', NULL, NULL, 'twilio', (c).job_id);
@@ -158,6 +158,7 @@ BEGIN
 	ELSE
 		PERFORM carillon.workflow_move(members, CASE carillon.workflow_setting('unclear') WHEN 'retry' THEN 'attempt_failed' ELSE 'unclear' END,
 			'no classification');
+		PERFORM carillon.workflow_together(members);
 	END IF;
 	RETURN cardinality(members);
 END $$;

@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/pacing_seen.sql
 \ir lib/prepare.psql
-SELECT plan(127);
+SELECT plan(132);
 
 CREATE TYPE fx.claimed AS ("row" text, gate text, n bigint, claim_id bigint, job_id uuid, follow_up_id bigint, tenant text, kind text,
 	lead_id bigint, phone text, account text, attempt integer, due_at bigint, dial_by bigint);
@@ -192,6 +192,14 @@ SELECT is(fx.jobs(format('UPDATE settings SET value = ''2'' WHERE key = ''accoun
 	SELECT fx.queued(fx.follow_up(fx.lead(), %s)) FROM generate_series(1, 3)', :two)), 0::bigint, 'a queue over its bound gets none');
 SELECT is(fx.jobs(format('UPDATE settings SET value = ''2'' WHERE key = ''account_queued_max''; UPDATE accounts SET max_concurrent = 6 WHERE name = ''fx-one'';
 	SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3)', :two)), 2::bigint, 'one with a limit has both');
+SELECT is(fx.jobs(format('UPDATE settings SET value = %L WHERE key = ''account_queued_max''; UPDATE accounts SET max_concurrent = %s WHERE name = ''fx-one'';
+	SELECT fx.queued(fx.follow_up(fx.lead(), %s)) FROM generate_series(1, %s)', bound, most, :two, queued)), jobs, what)
+FROM (VALUES ('16', 0, 15, 0::bigint, 'a queue is filled in eighths'), ('16', 0, 14, 2, 'of which there is one'),
+	('16', 100, 15, 1, 'not that of an account with a limit'), ('7', 0, 6, 1, 'nor a short one')) c (bound, most, queued, jobs, what);
+SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 5); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
+	UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-two''; UPDATE lanes SET active = false WHERE id = %2$s;
+	SELECT fx.queued(id) FROM (SELECT id FROM follow_ups WHERE lane_id = %1$s ORDER BY id LIMIT 2) q', :two, :lane), 1000, :two), 0::bigint,
+	'what an own account has queued already counts');
 
 -- ---- Rate: a bucket of a second's tokens ----------------------------------------------------------------------------------
 

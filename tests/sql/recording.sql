@@ -22,7 +22,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file producer/sql/mark_orphans.sql
 \ir lib/prepare.psql
-SELECT plan(101);
+SELECT plan(102);
 
 SELECT fx.lane('one') AS lane, fx.lane('two') AS two \gset
 UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = :two;
@@ -224,6 +224,14 @@ BEGIN
 END $$;
 SELECT is(fx.silent_end('vapi'), interval '1 minute', 'a call whose report may be on its way is looked up after a minute');
 SELECT is(fx.silent_end('twilio'), interval '3 seconds', 'one whose record has it all at once');
+
+-- One that an operator closed, and that is alive: what closing said of it is not so.
+SELECT fx.call(:lane, 'undetermined') AS closed \gset
+SELECT resolve_call(:'closed', 'close', NULL) \g /dev/null
+SELECT fx.receive('event', 'closed-1', :'closed', 'ringing', 2) \g /dev/null
+SELECT fx.apply('closed-1') \g /dev/null
+SELECT results_eq(format('SELECT status, outcome, ended_reason, ended_at FROM calls WHERE job_id = %L', :'closed'),
+	$$VALUES ('ringing', NULL, NULL, NULL::timestamptz)$$, 'a closed call that rings has no outcome yet');
 
 -- Before its result the call is not ours to move: the event waits.
 SELECT fx.call(:lane, 'dialing') AS early \gset
