@@ -22,6 +22,8 @@
 /* Passes that find little start no closer than this: what falls due meanwhile is claimed together.
  */
 #define PASS_GAP_MS 12
+/* To look at all campaigns costs as much as to claim; one by one they need not be. */
+#define CAMPAIGNS_GAP_MS 100
 /* The first look at a queue that was full; twice as long from one to the next, up to the tick. */
 #define CROWDED_GAP_MS 25
 #define SETUP_RETRY_MS 5000
@@ -72,7 +74,10 @@ struct scheduler {
 	bool pass_notified;    /* the one under way is */
 	unsigned idle_notifies;
 	int64_t crowded_gap_ms;
-	bool starved; /* waits for room towards Kafka */
+	int64_t campaigns_at_ms; /* when they were looked at last; boot clock */
+	bool campaigns_left;	 /* the last pass did not look at them */
+	bool seed_more;		 /* a source reached its limit */
+	bool starved;		 /* waits for room towards Kafka */
 	bool kafka_up;
 	bool down_logged; /* the database's outage */
 	bool draining;
@@ -386,7 +391,10 @@ static void on_pass(void *arg, const struct pass_result *result)
 	const struct pass_result r = *result; /* the next pass overwrites it */
 
 	s->phase = PHASE_IDLE;
+	s->seed_more = r.more_to_seed;
 	look_at(s, s->started_at_ms + s->tick_ms);
+	if (s->campaigns_left) /* they may be what the pass was for */
+		look_at(s, s->campaigns_at_ms + CAMPAIGNS_GAP_MS);
 	if (s->serving)
 		finish_run_step(s, &r);
 	else
@@ -396,10 +404,16 @@ static void on_pass(void *arg, const struct pass_result *result)
 
 static void start_own_pass(struct scheduler *s, size_t limit)
 {
+	int64_t now = boot_ms(s);
+	bool campaigns = s->seed_more || now - s->campaigns_at_ms >= CAMPAIGNS_GAP_MS;
+
+	s->campaigns_left = !campaigns;
+	if (campaigns)
+		s->campaigns_at_ms = now;
 	start_pass(s, &(struct pass_scope){
 			      .seed = {[SEED_LEADS] = !s->external,
 				       [SEED_REDIAL] = true,
-				       [SEED_CAMPAIGNS] = true,
+				       [SEED_CAMPAIGNS] = campaigns,
 				       [SEED_WORKFLOW] = true},
 			      .follow_ups = !s->external,
 			      .only_follow_ups = false,
