@@ -99,28 +99,54 @@ static void test_seek(void **state)
 	kafka_consumer_free(s.c);
 }
 
-static void test_rebalance(void **state)
+/* On a slow machine the mock cluster may leave each of two members with a generation of its own,
+ * for ever. */
+static bool come_to_share(const struct member *a, const struct member *b)
+{
+	for (int s = 0; s < 300; s++) {
+		if (a->assigned == 1 && b->assigned == 1)
+			return true;
+		run_for(mock.loop, 0.1);
+	}
+	print_message("not shared: %zu and %zu\n", a->assigned, b->assigned);
+	return false;
+}
+
+/* False: the mock cluster did not share the partitions. */
+static bool rebalance(void)
 {
 	struct member a = {.from = 0, .accept = 3};
 	struct member b = {.from = 0};
 
-	(void)state;
 	produce(0, 50);
 	start(&a);
 	RUN_UNTIL(mock.loop, JOIN_S, a.refused == 1);
 	start(&b);
-	/* On a slow machine the first is late for the group of the second, which then has both. */
-	RUN_UNTIL(mock.loop, 40.0, a.assigned == 1 && b.assigned == 1);
-	assert_true(a.revokes >= 1);
-	a.accept = -1;
-	kafka_consumer_resume(a.c);
-	/* All of its one partition, from the start, as on_assign said; what was held is forgotten.
-	 */
-	RUN_UNTIL(mock.loop, 5.0, a.next[0] + a.next[1] >= 50 && a.count >= 53 && b.count >= 50);
-	assert_int_equal(a.count, 53);
+	bool shared = come_to_share(&a, &b);
+	if (shared) {
+		assert_true(a.revokes >= 1);
+		a.accept = -1;
+		kafka_consumer_resume(a.c);
+		/* All of its one partition, from the start, as on_assign said; what was held is
+		 * forgotten. */
+		RUN_UNTIL(mock.loop, 5.0,
+			  a.next[0] + a.next[1] >= 50 && a.count >= 53 && b.count >= 50);
+		assert_int_equal(a.count, 53);
+	}
 	kafka_consumer_free(b.c);
-	RUN_UNTIL(mock.loop, 20.0, a.assigned == PARTITIONS);
+	if (shared)
+		RUN_UNTIL(mock.loop, 20.0, a.assigned == PARTITIONS);
 	kafka_consumer_free(a.c);
+	return shared;
+}
+
+static void test_rebalance(void **state)
+{
+	for (int tries = 0; !rebalance(); tries++) {
+		assert_true(tries < 3);
+		teardown(state);
+		setup(state);
+	}
 }
 
 int main(void)
