@@ -48,6 +48,14 @@ void gate_counts_add(struct gate_counts *c, const PGresult *rows)
 	}
 }
 
+void gate_counts_sum(struct gate_counts *to, const struct gate_counts *from)
+{
+	for (unsigned g = 0; g < GATE_COUNT; g++) {
+		to->held[g] += from->held[g];
+		to->skipped[g] += from->skipped[g];
+	}
+}
+
 /* Gates that close a whole lane: the claim counts its follow-ups at each look, and leaves them. */
 static const bool closes_lane[GATE_COUNT] = {
 	[GATE_STOPPED] = true, [GATE_LANE] = true,   [GATE_DAY] = true,

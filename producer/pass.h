@@ -27,6 +27,7 @@ struct gate_counts {
 };
 /* Adds the rows 'held' and 'skipped' of claim.sql or republish.sql. */
 void gate_counts_add(struct gate_counts *c, const PGresult *rows);
+void gate_counts_sum(struct gate_counts *to, const struct gate_counts *from);
 /* How many follow-ups were put off or ended one by one, so that others stand behind them now. */
 size_t gate_counts_moved(const struct gate_counts *c);
 /* Adds those to the metrics. */

@@ -19,8 +19,7 @@
 
 #define STATEMENT_TIMEOUT_MS 20000
 #define BATCHES_MAX 16
-/* Passes that find little start no closer than this: what falls due meanwhile is claimed together.
- */
+/* Passes that find little start no closer: what falls due meanwhile is claimed together. */
 #define PASS_GAP_MS 12
 /* To look at all campaigns costs as much as to claim; one by one they need not be. */
 #define CAMPAIGNS_GAP_MS 100
@@ -238,14 +237,6 @@ void scheduler_dispatch(struct scheduler *s, dispatch_cb *cb, void *arg)
 	scheduler_wake(s);
 }
 
-static void add_gates(struct gate_counts *to, const struct gate_counts *from)
-{
-	for (unsigned g = 0; g < GATE_COUNT; g++) {
-		to->held[g] += from->held[g];
-		to->skipped[g] += from->skipped[g];
-	}
-}
-
 static bool is_new(struct run *run, int64_t id)
 {
 	for (size_t i = 0; i < RUN_CLAIMS_SEEN; i++) {
@@ -275,7 +266,7 @@ static void finish_run_step(struct scheduler *s, const struct pass_result *r)
 
 	s->serving = NULL;
 	run->answer.seeded += r->seeded;
-	add_gates(&run->answer.gates, &r->gates);
+	gate_counts_sum(&run->answer.gates, &r->gates);
 	if (r->jobs > 0) {
 		run->publications++;
 		add_claims(run, r->rows);
@@ -416,7 +407,6 @@ static void start_own_pass(struct scheduler *s, size_t limit)
 				       [SEED_CAMPAIGNS] = campaigns,
 				       [SEED_WORKFLOW] = true},
 			      .follow_ups = !s->external,
-			      .only_follow_ups = false,
 			      .limit = limit,
 		      });
 }
