@@ -103,7 +103,7 @@ static void test_seek(void **state)
  * for ever. */
 static bool come_to_share(const struct member *a, const struct member *b)
 {
-	for (int s = 0; s < 300; s++) {
+	for (int tenths = 0; tenths < 250; tenths++) {
 		if (a->assigned == 1 && b->assigned == 1)
 			return true;
 		run_for(mock.loop, 0.1);
