@@ -29,8 +29,8 @@
 #define DRAIN_S 10.0
 #define RUNS_MAX 256
 #define RUN_CLAIMS_BYTES 65536
-#define RUN_CLAIMS_SEEN 256  /* as many lanes as a pass serves */
-#define IDLE_NOTIFIES_MAX 10 /* doublings of the gap */
+#define RUN_CLAIMS_SEEN 256 /* as many lanes as a pass serves */
+#define DOUBLINGS_MAX 10    /* of a gap */
 #define NEVER INT64_MAX
 
 enum phase {
@@ -72,7 +72,7 @@ struct scheduler {
 	bool notified;	       /* the next pass is a notification's */
 	bool pass_notified;    /* the one under way is */
 	unsigned idle_notifies;
-	int64_t crowded_gap_ms;
+	unsigned crowded_looks;	 /* that found no room, one after the other */
 	int64_t campaigns_at_ms; /* when they were looked at last; boot clock */
 	bool campaigns_left;	 /* the last pass did not look at them */
 	bool seed_more;		 /* a source reached its limit */
@@ -293,7 +293,7 @@ static void on_stopped(void *arg, const struct pg_batch_result *r)
 
 /* ---- Passes ---- */
 
-/* What there is room for; 0: none, or nothing may be published now. */
+/* 0: no room, or nothing may be published now. */
 static size_t claimable(struct scheduler *s)
 {
 	size_t room = publisher_room(s->o.publisher);
@@ -347,7 +347,7 @@ static void count_idle_wakes(struct scheduler *s, const struct pass_result *r)
 {
 	if (r->jobs > 0 || r->seeded > 0)
 		s->idle_notifies = 0;
-	else if (s->pass_notified && s->idle_notifies < IDLE_NOTIFIES_MAX)
+	else if (s->pass_notified && s->idle_notifies < DOUBLINGS_MAX)
 		s->idle_notifies++;
 	else if (!s->pass_notified && s->idle_notifies > 0)
 		s->idle_notifies--;
@@ -358,17 +358,17 @@ static void finish_own_pass(struct scheduler *s, const struct pass_result *r)
 	count_idle_wakes(s, r);
 	if (!r->claimed)
 		return; /* again by the tick */
-	if (r->jobs > 0 || !r->crowded)
-		s->crowded_gap_ms = CROWDED_GAP_MS;
+	s->crowded_looks = r->crowded && r->jobs == 0 ? s->crowded_looks : 0;
 	if (r->full || r->more_to_seed)
 		look_at(s, boot_ms(s));
 	else if (r->jobs > 0 || r->moved)
 		look_at(s, s->started_at_ms + PASS_GAP_MS);
-	else if (r->crowded) {
-		look_at(s, s->started_at_ms + s->crowded_gap_ms);
-		s->crowded_gap_ms *= 2;
-	} else if (!s->draining)
+	else if (!s->draining) {
+		int64_t gap_ms = (int64_t)CROWDED_GAP_MS << s->crowded_looks;
+		look_at(s, r->crowded ? s->started_at_ms + gap_ms : NEVER);
+		s->crowded_looks += r->crowded && s->crowded_looks < DOUBLINGS_MAX;
 		sleep_until_due(s);
+	}
 	/* The next claim runs in PostgreSQL while this one's jobs are encoded. */
 	if (r->full && !s->draining && publisher_room(s->o.publisher) >= r->jobs + s->limit)
 		go(s);

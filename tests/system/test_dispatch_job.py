@@ -140,3 +140,16 @@ def test_who_waits_is_answered_when_the_producer_stops(stack):
     assert answer.status_code == 200
     assert (answer.json()["published"], answer.json()["waiting"]) == (2, 2)
     stack.sim.release()
+
+
+def test_a_full_queue_is_looked_at_now_and_then(stack):
+    """Also where it was full before the producer started."""
+    stack.start("producer", ACCOUNT_QUEUED_MAX=16)
+    stack.leads(40)
+    stack.wait_count(16, "follow_ups", "status = 'queued'")
+    stack.producer.restart()
+    passes = stack.producer.metric("carillon_scheduler_pass_seconds_count")
+    stack.stays(lambda: stack.count("follow_ups", "status = 'queued'") == 16, 2, "full")
+    assert stack.producer.metric("carillon_scheduler_pass_seconds_count") - passes < 40
+    stack.start("consumer")
+    stack.sim.wait_total(40)
