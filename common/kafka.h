@@ -102,6 +102,9 @@ struct kafka_consumer_options {
 	const char *const *topics;     /* NULL-terminated, at most 16; texts that outlive it */
 	int session_timeout_ms;
 	size_t max_queued_kbytes;
+	/* A trickle is fetched together, kept back by the broker for so long; 0: each message at
+	 * once. */
+	int gather_ms;
 	/*
 	 * A message; it belongs to the consumer and lives until the callback returns. Return false
 	 * to stop reading (back-pressure): the message is kept and offered again after
@@ -131,6 +134,10 @@ struct kafka_consumer;
 /* Messages of its partitions that it has not taken yet, as far as it has heard; 0 where it has
  * heard of none. */
 int64_t kafka_consumer_lag(const struct kafka_consumer *c);
+/* Behind the partition's last message, as the broker said when it was last asked, a fetch ago.
+ * False: it has not said yet. */
+bool kafka_consumer_end(const struct kafka_consumer *c, const char *topic, int32_t partition,
+			int64_t *ret_end);
 
 /* NULL on a bad property; the reason in `error`. */
 struct kafka_consumer *kafka_consumer_new(struct ev_loop *loop,

@@ -31,6 +31,7 @@
 #define REOPEN_AFTER_S 3.0 /* a fatal error */
 #define DEAD_CLOSE_TIMEOUT_S 0.5
 #define MAX_POLL_MS 300000
+#define IDLE_FETCH_MS 100
 
 struct kafka_consumer {
 	struct ev_loop *loop;
@@ -336,6 +337,7 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_consumer_options *o, st
 	struct kafka_number session = kafka_int(o->session_timeout_ms);
 	struct kafka_number heartbeat = kafka_int(o->session_timeout_ms / 3);
 	struct kafka_number kbytes = kafka_int((long long)o->max_queued_kbytes);
+	struct kafka_number wait = kafka_int(o->gather_ms > 0 ? o->gather_ms : IDLE_FETCH_MS);
 	/* May not be less than the session's. */
 	struct kafka_number poll = kafka_int(
 		o->session_timeout_ms > MAX_POLL_MS ? o->session_timeout_ms : MAX_POLL_MS);
@@ -352,9 +354,9 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_consumer_options *o, st
 		{"max.poll.interval.ms", poll.text},
 		{"queued.min.messages", "1000"},
 		{"queued.max.messages.kbytes", kbytes.text},
-		{"fetch.min.bytes", "1"},
+		{"fetch.min.bytes", o->gather_ms > 0 ? "65536" : "1"},
 		/* Other requests to a broker wait behind an idle fetch. */
-		{"fetch.wait.max.ms", "100"},
+		{"fetch.wait.max.ms", wait.text},
 		{"fetch.error.backoff.ms", "100"},
 		{"check.crcs", "true"},
 		/* A topic that is made after us is found by then. */
@@ -570,6 +572,15 @@ int64_t kafka_consumer_lag(const struct kafka_consumer *c)
 	if (at)
 		rd_kafka_topic_partition_list_destroy(at);
 	return lag;
+}
+
+bool kafka_consumer_end(const struct kafka_consumer *c, const char *topic, int32_t partition,
+			int64_t *ret_end)
+{
+	int64_t low = 0;
+
+	return c->rk && !rd_kafka_get_watermark_offsets(c->rk, topic, partition, &low, ret_end) &&
+	       *ret_end >= 0;
 }
 
 bool kafka_consumer_ready(const struct kafka_consumer *c)

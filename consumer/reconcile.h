@@ -38,12 +38,13 @@ struct check {
 	char others[CHECK_OTHERS_BYTES]; /* the provider's ids of other calls to the phone, a line
 					    each */
 	int64_t claimed_at, lease_until;
-	int64_t posted_at; /* MSG_NO_TIME: not known */
-	int64_t dial_by;   /* not to be rung after; MSG_NO_TIME: whenever */
-	int64_t absent_at; /* of the first complete list without it, or MSG_NO_TIME */
-	int64_t checks;	   /* this one included */
-	bool has_event;	   /* the provider has spoken of it */
-	bool hang_up;	   /* an operator wants it ended */
+	int64_t posted_at;   /* MSG_NO_TIME: not known */
+	int64_t dial_by;     /* not to be rung after; MSG_NO_TIME: whenever */
+	int64_t absent_at;   /* of the first complete list without it, or MSG_NO_TIME */
+	int64_t recorded_to; /* what was published by then is applied; MSG_NO_TIME: not known */
+	int64_t checks;	     /* this one included */
+	bool has_event;	     /* the provider has spoken of it */
+	bool hang_up;	     /* an operator wants it ended */
 };
 
 enum seen {

@@ -35,6 +35,7 @@ void check_read(struct check *c, const PGresult *rows, int row)
 	c->posted_at = time_column(rows, row, "posted_at");
 	c->dial_by = time_column(rows, row, "dial_by");
 	c->absent_at = time_column(rows, row, "absent_at");
+	c->recorded_to = time_column(rows, row, "recorded_to");
 	c->checks = pg_int(rows, row, pg_col(rows, "checks"));
 	c->has_event = pg_bool(rows, row, pg_col(rows, "has_event"));
 	c->hang_up = pg_bool(rows, row, pg_col(rows, "hang_up"));

@@ -24,6 +24,7 @@
 #define HUNG_UP_LOOK_MS 10000 /* for the end, if no event tells of it */
 #define FAILED_WAIT_MS 5000
 #define ARRAY_MAX_BYTES (64u << 10)
+#define TOPICS_BYTES 1024
 
 struct reconciler {
 	struct ev_loop *loop;
@@ -34,7 +35,8 @@ struct reconciler {
 	ev_timer sweep;
 	bool stopping;
 	bool took_over;
-	bool woken; /* during a pass: the next one follows at once */
+	char topics[TOPICS_BYTES]; /* an array: those that tell of calls */
+	bool woken;		   /* during a pass: the next one follows at once */
 
 	/* The pass under way. */
 	bool busy;
@@ -463,7 +465,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct reconciler *r = w->data;
 	char limit[16], lease[16], prefix[CHECK_WORKER_BYTES];
-	const char *due[] = {limit, lease, r->o.worker};
+	const char *due[] = {limit, lease, r->o.worker, r->topics};
 	const char *former[] = {prefix, r->o.worker};
 
 	(void)loop, (void)revents;
@@ -476,7 +478,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	own_prefix(r, prefix, sizeof(prefix));
 	if (!r->took_over)
 		pg_add(r->o.pg, CONSUMER_TAKE_OVER, 2, former);
-	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 3, due);
+	pg_add(r->o.pg, CONSUMER_DUE_CHECKS, 4, due);
 	pg_add(r->o.pg, CONSUMER_COUNT_UNKNOWN, 0, NULL);
 	pg_commit(r->o.pg);
 	r->asked_boot_ms = clock_boot_ms(r->o.clock);
@@ -502,6 +504,21 @@ static void set_policy(struct reconciler *r)
 	};
 }
 
+/* Where a worker and a provider's events tell of a call. */
+static void name_topics(struct reconciler *r)
+{
+	struct pg_array names;
+	struct buf text;
+
+	buf_init_fixed(&text, r->topics, sizeof(r->topics));
+	pg_array_init(&names, &text);
+	pg_array_add(&names, publisher_topic(r->o.publisher, MSG_DISPATCH_RESULT));
+	pg_array_add(&names, publisher_topic(r->o.publisher, MSG_CALL_EVENT));
+	const char *finished = pg_array_finish(&names);
+	assert(finished); /* two names of at most 249 bytes */
+	(void)finished;
+}
+
 struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_options *o)
 {
 	struct reconciler *r = calloc(1, sizeof(*r));
@@ -519,6 +536,7 @@ struct reconciler *reconciler_new(struct ev_loop *loop, const struct reconciler_
 	r->loop = loop;
 	r->o = *o;
 	set_policy(r);
+	name_topics(r);
 	result_batch_init(&r->results, o->cfg);
 	ev_timer_init(&r->sweep, on_sweep, 0.5, interval_s);
 	r->sweep.data = r;

@@ -21,6 +21,7 @@
 #define PREFETCH_KBYTES 4096
 #define STATEMENT_TIMEOUT_MS 30000
 #define REVISIT_S 30.0
+#define MARK_S 2.0
 #define BATCH_GAP_MS 40 /* between the starts of two batches of fewer than */
 #define BATCH_ENOUGH 500
 #define BACKOFF_BASE_MS 100
@@ -232,6 +233,13 @@ static void on_revisit(struct ev_loop *loop, ev_timer *w, int revents)
 	recorder_advance(r);
 }
 
+static void on_mark(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	recorder_mark(w->data);
+}
+
 static void on_stopped(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct recorder *r = w->data;
@@ -304,6 +312,7 @@ static int connect_kafka(struct recorder *r, struct buf *error)
 		.topics = r->topics,
 		.session_timeout_ms = (int)config_int(cfg, CONFIG_KEY_KAFKA_SESSION_TIMEOUT_MS),
 		.max_queued_kbytes = PREFETCH_KBYTES,
+		.gather_ms = BATCH_GAP_MS,
 		.on_message = on_message,
 		.on_assign = recorder_on_assign,
 		.on_revoke = recorder_on_revoke,
@@ -348,7 +357,8 @@ struct recorder *recorder_new(struct ev_loop *loop, const struct recorder_option
 	ev_timer_init(&r->pause, on_pause_over, 0, 0);
 	ev_timer_init(&r->stopped, on_stopped, 0, 0);
 	ev_timer_init(&r->revisit, on_revisit, REVISIT_S, REVISIT_S);
-	r->pause.data = r->stopped.data = r->revisit.data = r;
+	ev_timer_init(&r->marker, on_mark, MARK_S, MARK_S);
+	r->pause.data = r->stopped.data = r->revisit.data = r->marker.data = r;
 	init_names(r);
 	if (recorder_batch_init(r) != 0) {
 		buf_adds(error, "no memory");
@@ -361,6 +371,7 @@ struct recorder *recorder_new(struct ev_loop *loop, const struct recorder_option
 		return NULL;
 	}
 	ev_timer_start(loop, &r->revisit);
+	ev_timer_start(loop, &r->marker);
 	return r;
 }
 
@@ -396,6 +407,7 @@ void recorder_free(struct recorder *r)
 	ev_timer_stop(r->loop, &r->pause);
 	ev_timer_stop(r->loop, &r->stopped);
 	ev_timer_stop(r->loop, &r->revisit);
+	ev_timer_stop(r->loop, &r->marker);
 	kafka_consumer_free(r->consumer);
 	pg_free(r->pg);
 	recorder_clear(r);

@@ -62,6 +62,7 @@ struct recorder_position {
 	int64_t expected;  /* the next one to come from Kafka, or later */
 	int64_t batch_end; /* of the batch being built; -1: not in it */
 	int64_t jump_to;   /* where an offset jumped to that is not believed yet; else any */
+	int64_t mark;	   /* where the log ended at marked_ms */
 };
 
 /* ---- Rows of the statements ---- */
@@ -162,10 +163,12 @@ struct recorder {
 
 	struct recorder_position *positions;
 	size_t positions_count;
-	bool assigning;	 /* Kafka waits for where to begin */
-	bool lost_place; /* the positions must be read again, and Kafka set to them */
-	bool loading;	 /* they are being read */
-	bool load_stale; /* other partitions have come or gone meanwhile */
+	bool assigning;	   /* Kafka waits for where to begin */
+	bool lost_place;   /* the positions must be read again, and Kafka set to them */
+	bool loading;	   /* they are being read */
+	bool load_stale;   /* other partitions have come or gone meanwhile */
+	int64_t marked_ms; /* boot clock, when all positions had their marks; 0: not all have */
+	ev_timer marker;
 
 	struct recorder_batch batch;
 	struct recorder_proof *proofs;
@@ -207,6 +210,8 @@ struct recorder_position *recorder_position_find(struct recorder *r, size_t topi
 						 int32_t partition);
 bool recorder_on_assign(void *arg, struct kafka_partition *parts, size_t n);
 void recorder_on_revoke(void *arg, const struct kafka_partition *parts, size_t n, bool lost);
+/* Now and then: tells PostgreSQL up to when all that was published is applied. */
+void recorder_mark(struct recorder *r);
 /* Asks PostgreSQL where the partitions stand. */
 void recorder_load_offsets(struct recorder *r);
 

@@ -320,6 +320,7 @@ CREATE TABLE applied_offsets (
 	topic     text NOT NULL,
 	partition integer NOT NULL,
 	next      bigint NOT NULL,                      -- the first offset not applied yet
+	read_to   timestamptz NOT NULL DEFAULT '-infinity', -- what was published by then is applied; noted while somebody waits for it
 	PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
 

@@ -360,6 +360,21 @@ static void compare_answers(const char *what, const PGresult *here, const PGresu
 	}
 }
 
+/* The simulated recorder has no offsets there: up to when it has read is told with each question.
+ */
+static void tell_recorded_to(const char *topics)
+{
+	char at[24];
+	const char *const params[] = {topics, at};
+
+	snprintf(at, sizeof(at), "%lld", (long long)outside_recorded_to());
+	PQclear(run_params(
+		"INSERT INTO applied_offsets (topic, partition, next, read_to) "
+		"SELECT DISTINCT t, 0, 0, from_ms($2) FROM unnest($1::text[]) t "
+		"ON CONFLICT (topic, partition) DO UPDATE SET read_to = excluded.read_to",
+		2, params));
+}
+
 void differential_statement(size_t statement, size_t n, const char *const *params,
 			    const PGresult *r)
 {
@@ -368,6 +383,8 @@ void differential_statement(size_t statement, size_t n, const char *const *param
 	if (!twin.conn || sim_failed())
 		return;
 	set_moment();
+	if (statement == CONSUMER_DUE_CHECKS)
+		tell_recorded_to(params[3]);
 	PGresult *there = run_statement(statement, n, params);
 	if (r && PQnfields(r) > 0 && !sim_failed())
 		compare_answers(what, r, there);

@@ -20,7 +20,7 @@ static struct {
 	struct rule_set rules;
 	bool has_rules;
 	size_t offsets[MSG_TYPE_COUNT];
-	int64_t recorder_back_at;
+	int64_t recorded_to;
 } outside;
 
 /* ---- Kafka's other users ---- */
@@ -217,6 +217,11 @@ static void record(enum msg_type type, const void *value, size_t bytes)
 		record_redial(&m.redial);
 }
 
+int64_t outside_recorded_to(void)
+{
+	return outside.recorded_to;
+}
+
 static void on_record(void *arg)
 {
 	static const enum msg_type types[] = {MSG_DISPATCH_RESULT, MSG_CALL_EVENT,
@@ -235,6 +240,7 @@ static void on_record(void *arg)
 	}
 	if (any)
 		record_apply();
+	outside.recorded_to = database_now();
 	int64_t at = sim_now() + chance_between(20, 400);
 	if (faulty(sim.faults.crash))
 		at += chance_between(SECOND, 30 * SECOND); /* it is away */

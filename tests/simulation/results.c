@@ -195,6 +195,7 @@ static void add_check(PGresult *r, const struct live *v)
 	rows_int(r, row, col++, v->checks);
 	rows_time(r, row, col++, v->absent_at);
 	rows_int(r, row, col++, database_now());
+	rows_int(r, row, col++, outside_recorded_to());
 	rows_int(r, row, col++, c->follow_up_id);
 	rows_text(r, row, col++, "default");
 	rows_text(r, row, col++, "redial");
@@ -215,14 +216,13 @@ static void add_check(PGresult *r, const struct live *v)
 
 PGresult *due_checks(const char *const *params)
 {
-	static const char *const names[] = {"job_id",		"state",       "lease_until",
-					    "checks",		"absent_at",   "now",
-					    "follow_up_id",	"tenant",      "kind",
-					    "lead_id",		"phone",       "account",
-					    "provider",		"fingerprint", "worker",
-					    "provider_call_id", "claimed_at",  "posted_at",
-					    "dial_by",		"has_event",   "hang_up",
-					    "others",		NULL};
+	static const char *const names[] = {
+		"job_id",	    "state",	  "lease_until", "checks",
+		"absent_at",	    "now",	  "recorded_to", "follow_up_id",
+		"tenant",	    "kind",	  "lead_id",	 "phone",
+		"account",	    "provider",	  "fingerprint", "worker",
+		"provider_call_id", "claimed_at", "posted_at",	 "dial_by",
+		"has_event",	    "hang_up",	  "others",	 NULL};
 	PGresult *r = rows_new(names);
 	int64_t now = database_now();
 

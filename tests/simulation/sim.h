@@ -151,6 +151,8 @@ void outside_start(void);
 void outside_release(void);
 /* A provider's callback: what the webhook makes of it goes to the recorder. */
 void outside_event(const struct msg_call_event *e);
+/* What was published by then is recorded; of the database's clock. */
+int64_t outside_recorded_to(void);
 
 /* ---- Provider ---- */
 

@@ -230,10 +230,10 @@ SELECT fx.call(:lane, 'unknown') AS unknown, fx.call(:lane, 'calling', 'p-1') AS
 	fx.call(:lane, 'undetermined') AS undetermined \gset
 UPDATE live SET next_check_at = now() - interval '1 second' WHERE job_id <> :'early';
 UPDATE live SET next_check_at = now() - interval '2 seconds' WHERE job_id = :'overdue';
-CREATE TEMP TABLE one AS EXECUTE due_checks(1, 30, 'looker/1');
+CREATE TEMP TABLE one AS EXECUTE due_checks(1, 30, 'looker/1', '{fx.result,fx.event}');
 SELECT results_eq('SELECT job_id, state, checks, provider_call_id, account, worker, has_event FROM one',
 	format('VALUES (%L::uuid, ''calling'', 1, ''p-1'', ''fx-one'', ''worker/1'', false)', :'overdue'), 'due_checks takes the one that waited the longest');
-CREATE TEMP TABLE rest AS EXECUTE due_checks(100, 30, 'looker/1');
+CREATE TEMP TABLE rest AS EXECUTE due_checks(100, 30, 'looker/1', '{fx.result,fx.event}');
 SELECT results_eq('SELECT job_id, state FROM rest', format('VALUES (%L::uuid, ''unknown'')', :'unknown'),
 	'then the others: none before its time, none taken already, none undetermined');
 SELECT is(next_check_at, now() + interval '30 seconds', 'and they are its own for a while') FROM live WHERE job_id = :'unknown';

@@ -232,7 +232,7 @@ SELECT is(fx.answer(format('call_hang_up(%L)', :'talk')), '202 in_progress', 'a 
 SELECT is(fx.answer(format('call_hang_up(%L)', :'talk')), '202 in_progress', 'once more');
 SELECT is((SELECT string_agg(reason, ' ') FROM transitions WHERE entity_id = :'talk'), 'hang_up', 'is the same wish');
 SET LOCAL ROLE carillon_consumer;
-CREATE TEMP TABLE due ON COMMIT DROP AS EXECUTE due_checks(10, 60, 'worker/1');
+CREATE TEMP TABLE due ON COMMIT DROP AS EXECUTE due_checks(10, 60, 'worker/1', '{}');
 EXECUTE hang_ups(ARRAY[:'talk']::uuid[], '{hang_up}', '{failed}', '{no answer}', 2);
 RESET ROLE;
 SELECT is((SELECT hang_up FROM due WHERE job_id = :'talk'), true, 'the reconciler is told at once');

@@ -16,13 +16,15 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/offsets_load.sql
 \ir lib/prepare.psql
+\set file consumer/sql/offsets_read.sql
+\ir lib/prepare.psql
 \set file consumer/sql/offset_advance.sql
 \ir lib/prepare.psql
 \set file consumer/sql/dead_letters_insert.sql
 \ir lib/prepare.psql
 \set file producer/sql/mark_orphans.sql
 \ir lib/prepare.psql
-SELECT plan(102);
+SELECT plan(104);
 
 SELECT fx.lane('one') AS lane, fx.lane('two') AS two \gset
 UPDATE lanes SET account_id = fx.account('fx-two') WHERE id = :two;
@@ -456,6 +458,16 @@ SELECT bag_eq('SELECT * FROM reloaded', $$VALUES ('fx.a', 0, 7::bigint), ('fx.b'
 SELECT throws_ok('EXECUTE offset_advance(''{fx.a,fx.b}'', ''{0,3}'', ''{0,9}'', ''{8,10}'')', '22012', NULL, 'a partition that another has moved undoes the batch');
 SELECT results_eq('SELECT next FROM applied_offsets WHERE topic LIKE ''fx.%'' ORDER BY topic', $$VALUES (7::bigint), (9)$$, 'all of it');
 SELECT throws_ok('EXECUTE offset_advance(''{fx.c}'', ''{0}'', ''{0}'', ''{1}'')', '22012', NULL, 'as does a partition that is not ours');
+
+DELETE FROM live;
+EXECUTE offsets_read('{fx.a}', '{0}', 1000);
+SELECT is(max(read_to), '-infinity', 'up to when all is applied is not noted while nobody waits for it') FROM applied_offsets WHERE topic LIKE 'fx.%';
+SELECT fx.call(:lane, 'unknown') AS waited_for \gset
+UPDATE live SET lease_until = now();
+EXECUTE offsets_read('{fx.a}', '{0}', 1000);
+SELECT bag_eq('SELECT topic, read_to FROM applied_offsets WHERE topic LIKE ''fx.%''', $$VALUES ('fx.a', now() - interval '1 second'), ('fx.b', '-infinity')$$,
+	'but of a call whose worker can no more speak');
+DELETE FROM live;
 
 EXECUTE dead_letters_insert('{fx.a,fx.a}', '{0,0}', '{5,5}', '{k,k}', '{first,second}', '{"\\x00","\\x01"}', '{[],[]}');
 SELECT results_eq('SELECT topic, "offset", reason, value FROM dead_letters', $$VALUES ('fx.a', 5::bigint, 'first', '\x00'::bytea)$$, 'a dead letter is kept once, as it came');

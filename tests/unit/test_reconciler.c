@@ -42,6 +42,7 @@ static struct check unknown_call(void)
 		.posted_at = MSG_NO_TIME,
 		.dial_by = MSG_NO_TIME,
 		.absent_at = MSG_NO_TIME,
+		.recorded_to = INT64_MAX,
 		.checks = 1,
 	};
 }
@@ -116,6 +117,47 @@ static void test_absence_that_proves_nothing(void **state)
 	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, T0 + 5 * MINUTE), STEP_WAIT);
 	assert_step(decide(&omni_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_WAIT);
 	assert_step(decide(NULL, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_WAIT);
+}
+
+/* What was published before the worker fell silent may still be on its way to the ledger. */
+static void test_untold(void **state)
+{
+	struct check c = unknown_call();
+
+	(void)state;
+	c.checks = 4;
+	c.absent_at = T0 + 2 * MINUTE;
+	c.recorded_to = MSG_NO_TIME;
+	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_WAIT);
+	c.recorded_to = c.lease_until - 1;
+	struct reconcile_decision d = decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE);
+	assert_step(d, STEP_WAIT);
+	assert_true(d.wait_ms >= SECOND);
+	c.recorded_to = c.lease_until;
+	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_NOT_DIALED);
+	/* Of a predecessor of ours all was published before we began. */
+	c.state = CALL_DIALING;
+	c.recorded_to = c.absent_at = T0 + 20 * SECOND;
+	snprintf(c.worker, sizeof(c.worker), "w1/first");
+	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 90 * SECOND), STEP_NOT_DIALED);
+	c.recorded_to--;
+	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 90 * SECOND), STEP_WAIT);
+}
+
+/* Nor does an operator decide before; but a recorder that is stuck is not waited for. */
+static void test_untold_at_the_deadline(void **state)
+{
+	struct check c = unknown_call();
+	int64_t deadline = reconcile_deadline(&policy, &vapi_adapter, &c);
+
+	(void)state;
+	c.checks = 4;
+	c.recorded_to = c.lease_until;
+	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, deadline), STEP_UNDETERMINED);
+	c.recorded_to--;
+	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, deadline), STEP_WAIT);
+	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, c.lease_until + 10 * MINUTE),
+		    STEP_UNDETERMINED);
 }
 
 /* The list was asked before the lease ended, and answered after: it counts for the time it was
@@ -391,6 +433,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_absent_twice),
+		cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_untold_at_the_deadline),
 		cmocka_unit_test(test_absence_that_proves_nothing),
 		cmocka_unit_test(test_slow_list),
 		cmocka_unit_test(test_silent_worker),

@@ -48,7 +48,9 @@ static void seed_call(struct world *w, const char *account, const char *status, 
 		"insert into live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, "
 		"lease_until, next_check_at) select job_id, tenant_id, phone, lane_id, account_id, "
 		"follow_up_id, status, claimed_at + interval '1 minute', now() + interval '%d seconds' "
-		"from calls",
+		"from calls;"
+		"insert into applied_offsets (topic, partition, next, read_to) "
+		"values ('" SAID_TOPIC "', 0, 0, now() + interval '1 day')",
 		account, status, worker, claimed_s, a->fingerprint, check_s);
 	sql_run(w->db.admin, sql);
 	reconcile(w);
