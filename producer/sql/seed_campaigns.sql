@@ -18,5 +18,5 @@ WITH RECURSIVE campaign AS (
 ), full_share AS (   -- one that used up its share has more, though others left some of theirs
 	SELECT FROM wanted GROUP BY campaign_id, most HAVING count(*) >= most
 )
-SELECT campaign_schedule(ARRAY(SELECT id FROM wanted)) AS seeded,
+SELECT CASE WHEN EXISTS (SELECT FROM wanted) THEN campaign_schedule(ARRAY(SELECT id FROM wanted)) ELSE 0 END AS seeded,   -- it is planned anew each time
 	CASE WHEN EXISTS (SELECT FROM full_share) THEN $1::bigint ELSE (SELECT count(*) FROM wanted) END AS looked

@@ -138,23 +138,28 @@ BEGIN
 	PERFORM pg_notify(TG_ARGV[0], '');
 	RETURN NULL;
 END $$;
--- Not for a statement that added nothing: the sources' own passes must not wake the scheduler.
-CREATE FUNCTION notify_due() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Not for a statement that changed nothing: neither the sources' passes nor the recorder's batches are to wake anybody.
+CREATE FUNCTION notify_rows() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	IF EXISTS (SELECT FROM added) THEN
-		PERFORM pg_notify('carillon_due', '');
+	IF EXISTS (SELECT FROM changed) THEN
+		PERFORM pg_notify(TG_ARGV[0], '');
 	END IF;
 	RETURN NULL;
 END $$;
-CREATE TRIGGER follow_ups_due AFTER INSERT ON follow_ups REFERENCING NEW TABLE AS added
-	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
-CREATE TRIGGER leads_due AFTER INSERT ON leads REFERENCING NEW TABLE AS added
-	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
+CREATE TRIGGER follow_ups_due AFTER INSERT ON follow_ups REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_due');
+CREATE TRIGGER leads_due AFTER INSERT ON leads REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_due');
+CREATE TRIGGER suppressions_added AFTER INSERT ON suppressions REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_settings');
+CREATE TRIGGER suppressions_changed AFTER UPDATE ON suppressions REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_settings');
+CREATE TRIGGER suppressions_removed AFTER DELETE ON suppressions REFERENCING OLD TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_settings');
 CREATE TRIGGER settings_changed AFTER INSERT OR UPDATE OR DELETE ON settings FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_rules FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER words_changed AFTER INSERT OR UPDATE OR DELETE ON outcome_words FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER tenants_changed AFTER UPDATE ON tenants FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
-CREATE TRIGGER suppressions_changed AFTER INSERT OR UPDATE OR DELETE ON suppressions FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 CREATE TRIGGER accounts_changed AFTER INSERT OR DELETE OR UPDATE OF active, settings, credentials, max_concurrent, name ON accounts
 	FOR EACH STATEMENT EXECUTE FUNCTION notify_channel('carillon_settings');
 
@@ -255,12 +260,18 @@ END $$;
 INSERT INTO settings (key, value) VALUES ('timeline', to_jsonb(timeline()));
 
 -- Another timeline than the one that was confirmed: what the former server committed last may be missing here, calls that were
--- dialed among it. Nobody is dialed until an operator has looked and says so (scheduler_switch).
-CREATE FUNCTION timeline_changed() RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT coalesce((SELECT value #>> '{}' FROM carillon.settings WHERE key = 'timeline') <> carillon.timeline(), false)
-$$;
+-- dialed among it. Nobody is dialed until an operator has looked and says so (scheduler_switch). PL/pgSQL keeps its
+-- plan, which an SQL function that is not inlined makes anew for each statement.
+CREATE FUNCTION timeline_changed() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN coalesce((SELECT value #>> '{}' FROM carillon.settings WHERE key = 'timeline') <> carillon.timeline(), false);
+END $$;
 
--- By the kill switch, or by a changed timeline.
+-- By the kill switch, or by a changed timeline. In a FROM it is part of the statement, where a function would be one of its own.
+CREATE FUNCTION stops() RETURNS TABLE (everything boolean) LANGUAGE sql STABLE AS $$
+	SELECT coalesce(bool_or(CASE s.key WHEN 'stopped' THEN s.value = 'true' ELSE s.value #>> '{}' <> carillon.timeline() END), false)
+	FROM carillon.settings s WHERE s.key IN ('stopped', 'timeline')
+$$;
 CREATE FUNCTION all_stopped() RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT coalesce((SELECT value = 'true' FROM carillon.settings WHERE key = 'stopped'), false) OR carillon.timeline_changed()
+	SELECT everything FROM carillon.stops()
 $$;

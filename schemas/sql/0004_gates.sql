@@ -25,9 +25,10 @@ CREATE FUNCTION window_close(l timestamp, w_start time, w_end time, zone text) R
 $$;
 
 -- The redial queue has switches of its own, which close its lanes.
-CREATE FUNCTION redial_runs() RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT coalesce((SELECT value @> '{"enabled": true, "running": true}' FROM carillon.settings WHERE key = 'redial'), false)
-$$;
+CREATE FUNCTION redial_runs() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN coalesce((SELECT value @> '{"enabled": true, "running": true}' FROM carillon.settings WHERE key = 'redial'), false);
+END $$;
 
 CREATE TYPE lane_verdict AS (
 	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
@@ -63,7 +64,7 @@ CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE s
 	LEFT JOIN carillon.campaigns k ON k.lane_id = n.id
 	CROSS JOIN LATERAL (SELECT at AT TIME ZONE coalesce(n.time_zone, 'UTC') AS now OFFSET 0) l
 	CROSS JOIN LATERAL (SELECT
-		t.stopped_at IS NOT NULL OR (SELECT carillon.all_stopped()) AS stopped,   -- once a statement, not a lane
+		t.stopped_at IS NOT NULL OR (SELECT s.everything FROM carillon.stops() s) AS stopped,   -- once a statement, not a lane
 		NOT n.active OR n.name = 'redial' AND NOT carillon.redial_runs() AS lane,
 		n.days IS NOT NULL AND extract(isodow FROM carillon.window_day(l.now, n.window_start, n.window_end))::smallint <> ALL (n.days) AS "day",
 		EXISTS (SELECT FROM carillon.holidays h WHERE h.tenant_id = n.tenant_id
@@ -226,11 +227,11 @@ CREATE FUNCTION lane_queued(the_lane bigint) RETURNS TABLE (account_id bigint) L
 	WHERE k.lane_id = the_lane
 $$;
 
--- Live calls and queued jobs fill slots; a call that stays undetermined holds its phone alone.
+-- Counted once each, wherever it is named (OFFSET 0). Live calls and queued jobs fill slots; a call that stays undetermined holds its phone alone.
 CREATE FUNCTION lane_slots(the_lane bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
 	SELECT CASE WHEN most > 0 THEN greatest(0, most
 		- (SELECT count(*) FROM carillon.live v WHERE v.lane_id = the_lane AND v.state <> 'undetermined')
-		- (SELECT count(*) FROM carillon.lane_queued(the_lane))) END
+		- (SELECT count(*) FROM carillon.lane_queued(the_lane))) END OFFSET 0
 $$;
 
 -- Where an account has no limit, a job that is published long before anybody can take it would only grow old in Kafka.
@@ -241,7 +242,7 @@ CREATE FUNCTION account_slots(the_account bigint, most integer) RETURNS TABLE (f
 			SELECT FROM carillon.follow_ups f WHERE f.claim_id = k.id AND f.status = 'queued'
 			AND coalesce(f.account_id, n.account_id) = the_account OFFSET 0) q
 			WHERE k.account_id = the_account OR n.account_id = the_account))
-	FROM (SELECT (value #>> '{}')::bigint AS queued FROM carillon.settings WHERE key = 'account_queued_max') m
+	FROM (SELECT (value #>> '{}')::bigint AS queued FROM carillon.settings WHERE key = 'account_queued_max') m OFFSET 0
 $$;
 
 -- The same for a claim, which fills what has no limit in portions: each look at a full queue costs a count.

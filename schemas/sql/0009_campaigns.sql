@@ -33,8 +33,8 @@ CREATE FUNCTION campaign_schedule(contacts bigint[]) RETURNS bigint LANGUAGE sql
 	SELECT count(*) FROM scheduled
 $$;
 
-CREATE TRIGGER campaign_contacts_due AFTER INSERT ON campaign_contacts REFERENCING NEW TABLE AS added
-	FOR EACH STATEMENT EXECUTE FUNCTION notify_due();
+CREATE TRIGGER campaign_contacts_due AFTER INSERT ON campaign_contacts REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION notify_rows('carillon_due');
 
 -- A campaign's call is over: a recurring one is followed by the next cycle's, whatever its outcome; another by the next day's
 -- until one succeeds or the number of attempts is reached. One that asked to be called back is not called before that.
