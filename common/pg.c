@@ -22,6 +22,15 @@
 #include "common/pg_internal.h"
 
 #define REPLAN_MS 10000
+#define REPLAN_NOW 0
+
+/* Tables that have twice as many rows as when the plans were made, or half, may want others.
+ * Counted by the statistics, so that no table's lock is waited for. */
+static const char replan_if_grown[] =
+	"DO $$ DECLARE sizes text := (SELECT string_agg(oid || ':' || floor(log(2, pg_stat_get_live_tuples(oid) + 64)), ',' ORDER BY oid)"
+	" FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r');"
+	" BEGIN IF current_setting('carillon.sizes', true) IS DISTINCT FROM sizes THEN"
+	" PERFORM set_config('carillon.sizes', sizes, false); DISCARD PLANS; END IF; END $$";
 
 void pg_first_line(char ret[PG_REASON_BYTES], const char *text)
 {
@@ -160,7 +169,7 @@ static void take_error(struct pg *pg, struct pg_batch *b, const PGresult *res)
 	} else {
 		set_error(b, PG_ERROR, sqlstate, message);
 		if (strcmp(sqlstate, "57014") == 0)
-			pg->replan_at_ms = 0;
+			pg->replan_at_ms = REPLAN_NOW;
 	}
 }
 
@@ -315,15 +324,17 @@ size_t pg_batches_in_flight(const struct pg *pg)
 	return pg->count;
 }
 
-/* Before the statements of the batch, in their transaction. */
+/* Before the statements of the batch, in their transaction. To make all plans anew takes as long as
+ * hundreds of statements. */
 static void replan(struct pg *pg, struct pg_batch *b)
 {
 	int64_t now_ms = clock_boot_ms(pg->o.clock);
 
 	if (now_ms < pg->replan_at_ms)
 		return;
+	const char *how = pg->replan_at_ms == REPLAN_NOW ? "DISCARD PLANS" : replan_if_grown;
 	pg->replan_at_ms = now_ms + REPLAN_MS;
-	b->replans = PQsendQueryParams(pg->conn, "DISCARD PLANS", 0, NULL, NULL, NULL, NULL, 0);
+	b->replans = PQsendQueryParams(pg->conn, how, 0, NULL, NULL, NULL, NULL, 0);
 	if (!b->replans) {
 		pg_link_break(pg, PQerrorMessage(pg->conn));
 		set_error(b, PG_DOWN, "08006", pg->reason);
