@@ -19,9 +19,15 @@
 #include "consumer_sql.h"
 
 #define ARRAY_MAX_BYTES (1u << 20)
+#define RESULT_GAP_MS 25   /* between two writings of few results */
 #define RESULTS_AT_ONCE 64 /* are not kept waiting */
+/* To start a claim costs the database as much as ten of its rows, and what was published together
+ * comes a partition at a time. */
+#define CLAIM_GATHER_MS 2
+#define CLAIMS_AT_ONCE 32 /* wait for no others */
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
+#define NEVER INT64_MAX
 
 void dispatch_claim_init(struct dispatcher *d)
 {
@@ -373,12 +379,44 @@ static size_t claimable(const struct dispatcher *d)
 	return n < d->batch_max ? n : d->batch_max;
 }
 
-static bool results_are_due(const struct dispatcher *d)
+/* NEVER: there are none. */
+static int64_t results_due_ms(const struct dispatcher *d)
 {
 	if (d->result_since_ms == 0)
-		return false;
-	return d->stopping || d->singly > 0 || d->pool.counts[JOB_REPORTING] >= RESULTS_AT_ONCE ||
-	       clock_boot_ms(d->o.clock) - d->results_sent_ms >= RESULT_GAP_MS;
+		return NEVER;
+	if (d->stopping || d->singly > 0 || d->pool.counts[JOB_REPORTING] >= RESULTS_AT_ONCE)
+		return 0;
+	return d->results_sent_ms + RESULT_GAP_MS;
+}
+
+static int64_t claims_due_ms(const struct dispatcher *d)
+{
+	if (d->waiting_since_ms == 0)
+		return NEVER;
+	if (d->pool.counts[JOB_WAITING] >= CLAIMS_AT_ONCE)
+		return 0;
+	return d->waiting_since_ms + CLAIM_GATHER_MS;
+}
+
+static void note_waiting(struct dispatcher *d, int64_t now_ms)
+{
+	if (d->pool.counts[JOB_WAITING] == 0)
+		d->waiting_since_ms = 0;
+	else if (d->waiting_since_ms == 0)
+		d->waiting_since_ms = now_ms;
+}
+
+/* What is due already waits for something else than time. */
+static int64_t wait_ms(const struct dispatcher *d, int64_t now_ms)
+{
+	const int64_t due_ms[] = {results_due_ms(d), claims_due_ms(d)};
+	int64_t next_ms = NEVER;
+
+	for (size_t i = 0; i < sizeof(due_ms) / sizeof(due_ms[0]); i++) {
+		if (due_ms[i] > now_ms && due_ms[i] < next_ms)
+			next_ms = due_ms[i];
+	}
+	return next_ms == NEVER ? -1 : next_ms - now_ms;
 }
 
 /* False: nothing is sent, because a parameter passed its bound or there is no memory. */
@@ -410,22 +448,34 @@ static bool send_batch(struct dispatcher *d)
 	return true;
 }
 
-void dispatch_claim_pump(struct dispatcher *d)
+/* False: there is nothing to be sent now. */
+static bool make_batch(struct dispatcher *d, int64_t now_ms)
 {
-	int64_t now_ms = clock_boot_ms(d->o.clock);
-
-	if (d->batch_out || !pg_is_up(d->pg) || now_ms < d->not_before_ms)
-		return;
 	if (d->result_since_ms == 0)
 		d->singly = 0;
-	bool results = results_are_due(d);
-	d->batch_claims = take_claims(d, claimable(d));
+	bool results = now_ms >= results_due_ms(d);
+	bool claims = results || now_ms >= claims_due_ms(d);
+
+	d->batch_claims = claims ? take_claims(d, claimable(d)) : 0;
 	if (d->batch_claims == 0 && !results)
-		return;
+		return false;
 	d->batch_results = results ? take_results(d, d->singly > 0 ? 1 : d->batch_max) : 0;
 	d->batch_sent_ms = now_ms;
 	if (results)
 		d->results_sent_ms = now_ms;
+	note_waiting(d, now_ms);
+	return true;
+}
+
+int64_t dispatch_claim_pump(struct dispatcher *d)
+{
+	int64_t now_ms = clock_boot_ms(d->o.clock);
+
+	note_waiting(d, now_ms);
+	if (d->batch_out || !pg_is_up(d->pg) || now_ms < d->not_before_ms)
+		return -1;
+	if (!make_batch(d, now_ms))
+		return wait_ms(d, now_ms);
 	d->batch_out = send_batch(d);
 	if (!d->batch_out) {
 		log_error("claim.not_sent", LOG_INT("claims", d->batch_claims),
@@ -434,4 +484,5 @@ void dispatch_claim_pump(struct dispatcher *d)
 		return_results(d);
 		wait_a_while(d);
 	}
+	return -1;
 }

@@ -281,9 +281,10 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 	struct dispatcher *d = w->data;
 
 	(void)loop, (void)revents;
-	dispatch_claim_pump(d);
-	if (d->result_since_ms != 0 && !ev_is_active(&d->linger)) {
-		ev_timer_set(&d->linger, RESULT_GAP_MS / 1000.0, 0.0);
+	int64_t wait_ms = dispatch_claim_pump(d);
+	ev_timer_stop(d->loop, &d->linger);
+	if (wait_ms >= 0) {
+		ev_timer_set(&d->linger, (double)wait_ms / 1000.0, 0.0);
 		ev_timer_start(d->loop, &d->linger);
 	}
 	if (d->stalled && can_read_on(d)) {
@@ -335,7 +336,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 		end_stop(d);
 }
 
-/* Only wakes the loop: the turn before it sleeps writes what has lingered. */
+/* Only wakes the loop: the turn before it sleeps claims and writes what has lingered. */
 static void on_linger(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	(void)loop, (void)w, (void)revents;
@@ -375,7 +376,7 @@ static void start_watchers(struct dispatcher *d)
 	ev_prepare_init(&d->turn, on_turn);
 	d->turn.data = d;
 	ev_prepare_start(d->loop, &d->turn);
-	ev_timer_init(&d->linger, on_linger, RESULT_GAP_MS / 1000.0, 0.0);
+	ev_timer_init(&d->linger, on_linger, 0.0, 0.0);
 	d->linger.data = d;
 	ev_timer_init(&d->ticker, on_tick, TICK_S, TICK_S);
 	d->ticker.data = d;

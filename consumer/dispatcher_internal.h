@@ -12,8 +12,6 @@
 #include "consumer/kafka_group.h"
 #include "consumer/result_batch.h"
 
-#define RESULT_GAP_MS 25 /* between two writings of few results */
-
 struct claim_params {
 	struct buf job_ids, follow_up_ids, lost_ids, accounts, fingerprints;
 	struct pg_array job_array, follow_up_array, lost_array, account_array, fingerprint_array;
@@ -35,7 +33,7 @@ struct dispatcher {
 
 	/* dispatcher.c */
 	ev_prepare turn; /* before the loop sleeps: what came in this turn becomes one batch */
-	ev_timer linger; /* results wait a moment for others */
+	ev_timer linger; /* jobs and results wait a moment for others */
 	ev_timer ticker; /* what has to be tried again */
 	bool stalled;	 /* on_message said no */
 	int64_t read_again_ms; /* boot clock: there was no memory for a message */
@@ -53,11 +51,13 @@ struct dispatcher {
 	uint64_t batch_number;
 	size_t batch_results, batch_claims;
 	int64_t batch_sent_ms;
-	int64_t not_before_ms;	 /* boot clock: wait after an error */
-	unsigned errors;	 /* in a row */
-	size_t singly;		 /* so many results are written alone: one of them is refused */
-	int64_t result_since_ms; /* boot clock, when the oldest unwritten result came; 0: none */
-	int64_t results_sent_ms; /* boot clock, of the last batch with results */
+	int64_t waiting_since_ms; /* boot clock, of the first job that waits to be claimed; 0: none
+				   */
+	int64_t not_before_ms;	  /* boot clock: wait after an error */
+	unsigned errors;	  /* in a row */
+	size_t singly;		  /* so many results are written alone: one of them is refused */
+	int64_t result_since_ms;  /* boot clock, when the oldest unwritten result came; 0: none */
+	int64_t results_sent_ms;  /* boot clock, of the last batch with results */
 	struct result_batch results;
 	struct claim_params claim;
 
@@ -68,8 +68,9 @@ struct dispatcher {
 /* ---- dispatch_claim.c ---- */
 void dispatch_claim_init(struct dispatcher *d);
 void dispatch_claim_release(struct dispatcher *d);
-/* Starts the next batch if there is something to write or to claim and none is under way. */
-void dispatch_claim_pump(struct dispatcher *d);
+/* Starts the next batch if there is something to write or to claim and none is under way. Answers
+ * in how many milliseconds it is to be called again; -1: when something happens. */
+int64_t dispatch_claim_pump(struct dispatcher *d);
 
 /* Columns of claim_jobs.sql and my_dialing.sql. */
 struct claim_columns {

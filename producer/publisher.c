@@ -18,10 +18,10 @@
 #define MESSAGES_MAX 20000
 #define MESSAGE_MAX_BYTES (2 << 20)
 #define VALUE_MAX_BYTES 65536
-#define LINGER_MS 1.0
+#define LINGER_MS 0.5
 /* Confirmations that wait for PostgreSQL; a claim beyond is published twice, which is harmless. */
 #define UNCONFIRMED_MAX 4096
-#define CONFIRM_DELAY_S 0.002
+#define CONFIRM_DELAY_S 0.05
 #define CLOSE_TIMEOUT_MS 1000
 #define TRACEPARENT_BYTES 56
 #define REASON_BYTES 512
@@ -111,6 +111,9 @@ static void queue_confirmation(struct publisher *p, int64_t claim_id)
 		return;
 	p->unconfirmed[p->unconfirmed_count++] = claim_id;
 	/* A moment later, so that claims acknowledged together are confirmed together. */
+	if (ev_is_active(&p->confirm_timer))
+		return;
+	ev_timer_set(&p->confirm_timer, CONFIRM_DELAY_S, 0.);
 	ev_timer_start(p->o.loop, &p->confirm_timer);
 }
 
@@ -342,7 +345,7 @@ struct publisher *publisher_new(const struct publisher_options *o)
 	buf_init(&p->value, VALUE_MAX_BYTES);
 	snprintf(p->topic, sizeof(p->topic), "%s%s", config_str(o->cfg, CONFIG_KEY_TOPIC_PREFIX),
 		 msg_type_info(MSG_DISPATCH_REQUESTED)->topic_suffix);
-	ev_timer_init(&p->confirm_timer, on_confirm_timer, CONFIRM_DELAY_S, 0.);
+	ev_timer_init(&p->confirm_timer, on_confirm_timer, 0., 0.);
 	p->confirm_timer.data = p;
 	return p;
 }

@@ -21,8 +21,8 @@
 #define BATCHES_MAX 16
 /* Passes that find little start no closer: what falls due meanwhile is claimed together. */
 #define PASS_GAP_MS 12
-/* To look at all campaigns costs as much as to claim; one by one they need not be. */
-#define CAMPAIGNS_GAP_MS 100
+/* To ask all sources costs half as much as to claim; one by one what they have need not be. */
+#define SOURCES_GAP_MS 50
 /* The first look at a queue that was full; twice as long from one to the next, up to the tick. */
 #define CROWDED_GAP_MS 25
 #define SETUP_RETRY_MS 5000
@@ -72,11 +72,11 @@ struct scheduler {
 	bool notified;	       /* the next pass is a notification's */
 	bool pass_notified;    /* the one under way is */
 	unsigned idle_notifies;
-	unsigned crowded_looks;	 /* that found no room, one after the other */
-	int64_t campaigns_at_ms; /* when they were looked at last; boot clock */
-	bool campaigns_left;	 /* the last pass did not look at them */
-	bool seed_more;		 /* a source reached its limit */
-	bool starved;		 /* waits for room towards Kafka */
+	unsigned crowded_looks; /* that found no room, one after the other */
+	int64_t sources_at_ms;	/* when they were asked last; boot clock */
+	bool sources_left;	/* the last pass did not ask them */
+	bool seed_more;		/* a source reached its limit */
+	bool starved;		/* waits for room towards Kafka */
 	bool kafka_up;
 	bool down_logged; /* the database's outage */
 	bool draining;
@@ -384,8 +384,8 @@ static void on_pass(void *arg, const struct pass_result *result)
 	s->phase = PHASE_IDLE;
 	s->seed_more = r.more_to_seed;
 	look_at(s, s->started_at_ms + s->tick_ms);
-	if (s->campaigns_left) /* they may be what the pass was for */
-		look_at(s, s->campaigns_at_ms + CAMPAIGNS_GAP_MS);
+	if (s->sources_left) /* they may be what the pass was for */
+		look_at(s, s->sources_at_ms + SOURCES_GAP_MS);
 	if (s->serving)
 		finish_run_step(s, &r);
 	else
@@ -396,16 +396,16 @@ static void on_pass(void *arg, const struct pass_result *result)
 static void start_own_pass(struct scheduler *s, size_t limit)
 {
 	int64_t now = boot_ms(s);
-	bool campaigns = s->seed_more || now - s->campaigns_at_ms >= CAMPAIGNS_GAP_MS;
+	bool ask = s->seed_more || now - s->sources_at_ms >= SOURCES_GAP_MS;
 
-	s->campaigns_left = !campaigns;
-	if (campaigns)
-		s->campaigns_at_ms = now;
+	s->sources_left = !ask;
+	if (ask)
+		s->sources_at_ms = now;
 	start_pass(s, &(struct pass_scope){
-			      .seed = {[SEED_LEADS] = !s->external,
-				       [SEED_REDIAL] = true,
-				       [SEED_CAMPAIGNS] = campaigns,
-				       [SEED_WORKFLOW] = true},
+			      .seed = {[SEED_LEADS] = ask && !s->external,
+				       [SEED_REDIAL] = ask,
+				       [SEED_CAMPAIGNS] = ask,
+				       [SEED_WORKFLOW] = ask},
 			      .follow_ups = !s->external,
 			      .limit = limit,
 		      });
