@@ -45,7 +45,7 @@ read -r -a more_options <<<"${KAFKA_JAVA_OPTIONS:-}"
 java_options+=("${more_options[@]}")
 
 # A broker that was killed is known to the controller until its session ends: short, for a quick restart.
-# Consumer groups may ask for short sessions too.
+# Consumer groups may ask for short sessions too. A partition's first message has its indexes made: 20 MB by default, filled with zeros.
 write_properties() {
 	local controller=${KAFKA_CONTROLLER_PORT:-$((port + 1))}
 	cat >"$dir/server.properties" <<-EOF
@@ -73,6 +73,7 @@ write_properties() {
 		broker.session.timeout.ms=3000
 		broker.heartbeat.interval.ms=500
 		log.cleaner.dedupe.buffer.size=16777216
+		log.index.size.max.bytes=1048576
 		${KAFKA_CONF:-}
 	EOF
 }

@@ -24,10 +24,9 @@ RECORDED_SQL="select least(
 	(select count(*) from carillon.calls where status = 'calling' and provider_call_id = 'pv_' || job_id || '_1'),
 	(select coalesce(sum(next), 0) from carillon.applied_offsets where topic like '%dispatch.result%'))"
 
-# The broker is running before the work begins and after it, as the database is. It lives for minutes: that its compiler works on the best
-# of code all the while would be measured as the work's.
+# The broker is running before the work begins and after it, as the database is.
 carillon_broker() {
-	KAFKA_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 "$carillon_root/deploy/local/kafka.sh" start "$carillon_state/kafka" "$carillon_kafka_port"
+	"$carillon_root/deploy/local/kafka.sh" start "$carillon_state/kafka" "$carillon_kafka_port"
 	cut -d' ' -f1 "$carillon_state/kafka/kafka.pid" >run/broker.pids
 }
 
