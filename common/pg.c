@@ -24,13 +24,15 @@
 #define REPLAN_MS 10000
 #define REPLAN_NOW 0
 
-/* Tables that have twice as many rows as when the plans were made, or half, may want others.
- * Counted by the statistics, so that no table's lock is waited for. */
+/* Tables that have more than twice the rows of when the plans were made, or less than half, may
+ * want others. Counted by the statistics, so that no table's lock is waited for. */
 static const char replan_if_grown[] =
-	"DO $$ DECLARE sizes text := (SELECT string_agg(oid || ':' || floor(log(2, pg_stat_get_live_tuples(oid) + 64)), ',' ORDER BY oid)"
+	"DO $$ DECLARE was jsonb := nullif(current_setting('carillon.sizes', true), '')::jsonb;"
+	" sizes jsonb := (SELECT jsonb_object_agg(oid::text, pg_stat_get_live_tuples(oid) + 64)"
 	" FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r');"
-	" BEGIN IF current_setting('carillon.sizes', true) IS DISTINCT FROM sizes THEN"
-	" PERFORM set_config('carillon.sizes', sizes, false); DISCARD PLANS; END IF; END $$";
+	" BEGIN IF was IS NULL OR EXISTS (SELECT FROM jsonb_each_text(sizes) n WHERE NOT was ? n.key"
+	" OR n.value::bigint NOT BETWEEN (was ->> n.key)::bigint / 2 AND (was ->> n.key)::bigint * 2) THEN"
+	" PERFORM set_config('carillon.sizes', sizes::text, false); DISCARD PLANS; END IF; END $$";
 
 void pg_first_line(char ret[PG_REASON_BYTES], const char *text)
 {
