@@ -134,10 +134,11 @@ struct kafka_consumer;
 /* Messages of its partitions that it has not taken yet, as far as it has heard; 0 where it has
  * heard of none. */
 int64_t kafka_consumer_lag(const struct kafka_consumer *c);
-/* Behind the partition's last message, as the broker said when it was last asked, a fetch ago.
+/* Of the partition's log the first offset, and the one behind the last, as the broker said in its
+ * last answer to a fetch: old, if nothing has been fetched since. The first may be less than it is.
  * False: it has not said yet. */
-bool kafka_consumer_end(const struct kafka_consumer *c, const char *topic, int32_t partition,
-			int64_t *ret_end);
+bool kafka_consumer_range(const struct kafka_consumer *c, const char *topic, int32_t partition,
+			  int64_t *ret_start, int64_t *ret_end);
 
 /* NULL on a bad property; the reason in `error`. */
 struct kafka_consumer *kafka_consumer_new(struct ev_loop *loop,

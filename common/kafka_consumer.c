@@ -574,12 +574,11 @@ int64_t kafka_consumer_lag(const struct kafka_consumer *c)
 	return lag;
 }
 
-bool kafka_consumer_end(const struct kafka_consumer *c, const char *topic, int32_t partition,
-			int64_t *ret_end)
+bool kafka_consumer_range(const struct kafka_consumer *c, const char *topic, int32_t partition,
+			  int64_t *ret_start, int64_t *ret_end)
 {
-	int64_t low = 0;
-
-	return c->rk && !rd_kafka_get_watermark_offsets(c->rk, topic, partition, &low, ret_end) &&
+	return c->rk &&
+	       !rd_kafka_get_watermark_offsets(c->rk, topic, partition, ret_start, ret_end) &&
 	       *ret_end >= 0;
 }
 

@@ -17,9 +17,9 @@
 		  timeout */
 #define WAIT_BASE_MS 2500 /* doubles with each look */
 #define WAIT_MAX_MS 60000
-#define WAIT_LIVE_MS 60000   /* a call that still runs, an end that is on its way */
-#define LOOKS_MIN 3	     /* before failing look-ups end in an operator's hands */
-#define UNTOLD_MAX_MS 600000 /* a recorder that is stuck holds no phone for ever */
+#define WAIT_LIVE_MS 60000 /* a call that still runs, an end that is on its way */
+#define LOOKS_MIN 3	   /* before failing look-ups end in an operator's hands */
+#define UNTOLD_MAX_MS 600000
 #define PHONE_EARLY_MS                                                                             \
 	5000 /* a call found by its number alone began after its claim, clocks granted */
 #define PHONE_LATE_MS 60000
@@ -197,13 +197,23 @@ static bool absence_counts(const struct reconcile_policy *p, const struct adapte
 	       !c->has_event && s->asked_at >= reconcile_quiet_at(p, c);
 }
 
-/* What its worker published while it could is applied: nothing on its way here knows better. */
-static bool was_told(const struct reconcile_policy *p, const struct check *c, int64_t now)
+/*
+ * What was published by then is applied, so nothing that is on its way here knows better. A
+ * recorder that is stuck holds no phone for ever; but after an outage it begins when we do.
+ */
+static bool was_told(const struct reconcile_policy *p, const struct check *c, int64_t by,
+		     int64_t now)
+{
+	return c->recorded_to >= by || now >= later(by, p->began_at) + UNTOLD_MAX_MS;
+}
+
+/* Its worker can say nothing more: an answer may come as long after the lease as a request takes.
+ */
+static int64_t silent_at(const struct reconcile_policy *p, const struct check *c)
 {
 	bool gone = is_predecessor(c->worker, p->worker) && c->absent_at != MSG_NO_TIME;
-	int64_t silent_at = gone ? c->absent_at : c->lease_until;
 
-	return c->recorded_to >= silent_at || now >= c->lease_until + UNTOLD_MAX_MS;
+	return gone ? c->absent_at : c->lease_until + p->http_timeout_ms + p->margin_ms;
 }
 
 static void decide_unknown(const struct reconcile_policy *p, const struct adapter *ad,
@@ -218,7 +228,8 @@ static void decide_unknown(const struct reconcile_policy *p, const struct adapte
 		return;
 	}
 	bool counts = absence_counts(p, ad, c, s);
-	bool again = c->absent_at != MSG_NO_TIME, told = was_told(p, c, now);
+	bool again = c->absent_at != MSG_NO_TIME;
+	bool told = was_told(p, c, silent_at(p, c), now);
 	if (counts && again && told && s->asked_at - c->absent_at > lag) {
 		ret->step = STEP_NOT_DIALED;
 		return;
@@ -226,7 +237,7 @@ static void decide_unknown(const struct reconcile_policy *p, const struct adapte
 	/* An absence earns the second look that proves it, and a failed look another one. */
 	int64_t proof_at = again ? c->absent_at + lag : now + lag;
 	bool looked = s->seen != SEEN_NOTHING || c->checks >= LOOKS_MIN;
-	if (now >= deadline && !counts && looked && told) {
+	if (now >= deadline && !counts && looked && was_told(p, c, deadline, now)) {
 		ret->step = STEP_UNDETERMINED;
 		return;
 	}
@@ -237,7 +248,7 @@ static void decide_unknown(const struct reconcile_policy *p, const struct adapte
 		ret->wait_ms = sooner(ret->wait_ms, quiet_at - now + 1);
 	if (!counts && deadline > now)
 		ret->wait_ms = sooner(ret->wait_ms, deadline - now + 1);
-	ret->wait_ms = later(ret->wait_ms, told ? 1 : WAIT_BASE_MS);
+	ret->wait_ms = later(ret->wait_ms, told ? 1 : backoff(c));
 }
 
 void reconcile_decide(const struct reconcile_policy *p, const struct adapter *ad,

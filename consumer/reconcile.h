@@ -63,6 +63,7 @@ struct sight {
 
 struct reconcile_policy {
 	const char *worker; /* this process: name/incarnation */
+	int64_t began_at;   /* it has looked since then without a break */
 	int64_t http_timeout_ms, margin_ms;
 	int64_t undetermined_ms; /* UNDETERMINED_AFTER_S */
 	int64_t max_call_ms, grace_ms;

@@ -35,6 +35,7 @@ struct reconciler {
 	ev_timer sweep;
 	bool stopping;
 	bool took_over;
+	bool in_touch;		   /* with PostgreSQL and Kafka, since policy.began_at */
 	char topics[TOPICS_BYTES]; /* an array: those that tell of calls */
 	bool woken;		   /* during a pass: the next one follows at once */
 
@@ -430,6 +431,7 @@ static void on_due(void *arg, const struct pg_batch_result *b)
 	assert(!r->findings);
 	r->n = 0;
 	log_if_failed("reconcile.not_read", b);
+	r->in_touch &= b->error.status == PG_OK;
 	r->took_over |= b->error.status == PG_OK;
 	r->full = n == PASS_CALLS_MAX;
 	r->findings = n > 0 ? calloc((size_t)n, sizeof(*r->findings)) : NULL;
@@ -444,6 +446,9 @@ static void on_due(void *arg, const struct pg_batch_result *b)
 	r->n = (size_t)n;
 	r->db_ahead_ms = pg_int(rows, 0, pg_col(rows, "now")) - clock_boot_ms(r->o.clock);
 	r->db_late_ms = clock_boot_ms(r->o.clock) - r->asked_boot_ms;
+	if (!r->in_touch)
+		r->policy.began_at = db_now(r);
+	r->in_touch = true;
 	for (size_t i = 0; i < r->n; i++) {
 		struct finding *f = &r->findings[i];
 		check_read(&f->check, rows, (int)i);
@@ -469,6 +474,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	const char *former[] = {prefix, r->o.worker};
 
 	(void)loop, (void)revents;
+	r->in_touch &= pg_is_up(r->o.pg) && publisher_is_ready(r->o.publisher);
 	if (r->busy || r->stopping || !pg_is_up(r->o.pg) || !publisher_is_ready(r->o.publisher) ||
 	    !reference_is_ready(r->o.reference) || !pg_begin(r->o.pg, on_due, r))
 		return;

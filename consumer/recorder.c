@@ -126,6 +126,7 @@ static bool believes_jump(struct recorder *r, struct recorder_position *p,
 		 LOG_STR("topic", r->topics[p->topic]), LOG_INT("partition", p->partition),
 		 LOG_INT("expected", p->expected), LOG_INT("offset", m->offset));
 	p->jump_to = m->offset;
+	r->disturbed = true;
 	if (!believed)
 		kafka_consumer_seek(r->consumer, r->topics[p->topic], p->partition, p->expected);
 	return believed;
@@ -141,7 +142,7 @@ static bool on_message(void *arg, const rd_kafka_message_t *m)
 
 	if (r->lost_place || r->stopping || r->queue_count >= r->queue_max ||
 	    r->queue_bytes >= QUEUE_BYTES) {
-		r->reading_stopped = true;
+		r->reading_stopped = r->disturbed = true;
 		return false;
 	}
 	while (t < RECORDER_TOPICS && strcmp(r->topics[t], topic) != 0)
@@ -154,7 +155,7 @@ static bool on_message(void *arg, const rd_kafka_message_t *m)
 		return true;
 	item = recorder_item_new(r, t, m);
 	if (!item) {
-		r->reading_stopped = true;
+		r->reading_stopped = r->disturbed = true;
 		recorder_back_off(r);
 		return false;
 	}
@@ -278,7 +279,9 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 
 static void on_kafka_error(void *arg, const char *reason, bool fatal)
 {
-	(void)arg;
+	struct recorder *r = arg;
+
+	r->disturbed = true;
 	if (fatal)
 		log_error("recorder.kafka_failed", LOG_STR("error", reason));
 	else

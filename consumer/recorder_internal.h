@@ -4,12 +4,14 @@
  *
  * recorder.c               life, Kafka's callbacks, and what is done next
  * recorder_offsets.c       partitions and where PostgreSQL says they stand
+ * recorder_read.c          up to when all that was published is applied
  * recorder_batch.c         one transaction: its statements, and how it ended
  * recorder_rows.c          messages as rows of the statements' arrays
  * recorder_dead_letters.c  messages that can't be used
  *
  * Messages wait in one queue; the first ones of it are the batch. At most one thing is under way
- * at a time: a batch, a look at the offsets, the way of dead letters to Kafka, or a wait.
+ * at a time: a batch, a look at the offsets, the way of dead letters to Kafka, or a wait; and
+ * beside it a note of what is read.
  */
 #ifndef CARILLON_CONSUMER_RECORDER_INTERNAL_H
 #define CARILLON_CONSUMER_RECORDER_INTERNAL_H
@@ -62,7 +64,7 @@ struct recorder_position {
 	int64_t expected;  /* the next one to come from Kafka, or later */
 	int64_t batch_end; /* of the batch being built; -1: not in it */
 	int64_t jump_to;   /* where an offset jumped to that is not believed yet; else any */
-	int64_t mark;	   /* where the log ended at marked_ms */
+	int64_t mark;	   /* where the log ended at marked_at; -1: not known */
 };
 
 /* ---- Rows of the statements ---- */
@@ -167,7 +169,10 @@ struct recorder {
 	bool lost_place;   /* the positions must be read again, and Kafka set to them */
 	bool loading;	   /* they are being read */
 	bool load_stale;   /* other partitions have come or gone meanwhile */
-	int64_t marked_ms; /* boot clock, when all positions had their marks; 0: not all have */
+	int64_t marked_at; /* of the database's clock: then positions had their marks; 0: none has
+			    */
+	bool disturbed;	   /* since the last look: where the logs end may not be known */
+	bool noting;	   /* a note of what is read is under way */
 	ev_timer marker;
 
 	struct recorder_batch batch;

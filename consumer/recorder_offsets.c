@@ -6,17 +6,11 @@
  */
 #include "consumer/recorder_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "consumer_sql.h"
-
-#define POSITIONS_MAX_BYTES (1u << 20)
-#define END_AGE_MS                                                                                 \
-	1000 /* what the broker said of a log's end may be as old, its clock included              \
-	      */
 
 struct recorder_position *recorder_position_find(struct recorder *r, size_t topic,
 						 int32_t partition)
@@ -46,7 +40,7 @@ bool recorder_on_assign(void *arg, struct kafka_partition *parts, size_t n)
 	free(r->positions);
 	r->positions = positions;
 	r->positions_count = 0;
-	r->marked_ms = 0;
+	r->disturbed = true;
 	r->assigning = true;
 	r->load_stale = true;
 	for (size_t i = 0; positions && i < n; i++) {
@@ -57,7 +51,8 @@ bool recorder_on_assign(void *arg, struct kafka_partition *parts, size_t n)
 				(struct recorder_position){.topic = topic,
 							   .partition = parts[i].partition,
 							   .batch_end = -1,
-							   .jump_to = -1};
+							   .jump_to = -1,
+							   .mark = -1};
 	}
 	recorder_advance(r);
 	return false;
@@ -73,7 +68,7 @@ void recorder_on_revoke(void *arg, const struct kafka_partition *parts, size_t n
 	(void)lost;
 	recorder_clear(r);
 	r->positions_count = 0;
-	r->marked_ms = 0;
+	r->disturbed = true;
 	r->assigning = false;
 	r->lost_place = false;
 	r->load_stale = true;
@@ -107,6 +102,7 @@ static void begin_reading(struct recorder *r)
 			.offset = r->positions[i].applied,
 		};
 	r->assigning = false;
+	r->disturbed = true;
 	kafka_consumer_assigned(r->consumer, parts, r->positions_count);
 	free(parts);
 	store_applied(r);
@@ -114,6 +110,7 @@ static void begin_reading(struct recorder *r)
 
 static void seek_all(struct recorder *r)
 {
+	r->disturbed = true;
 	for (size_t i = 0; i < r->positions_count; i++) {
 		const struct recorder_position *p = &r->positions[i];
 
@@ -167,77 +164,6 @@ static void on_offsets(void *arg, const struct pg_batch_result *result)
 	recorder_make_room(r);
 	recorder_advance(r);
 }
-
-/* ---- Up to when all is applied ---- */
-
-static bool marks_are_passed(const struct recorder *r)
-{
-	for (size_t i = 0; i < r->positions_count; i++) {
-		if (r->positions[i].applied < r->positions[i].mark)
-			return false;
-	}
-	return true;
-}
-
-static void set_marks(struct recorder *r)
-{
-	r->marked_ms = 0;
-	for (size_t i = 0; i < r->positions_count; i++) {
-		struct recorder_position *p = &r->positions[i];
-
-		if (!kafka_consumer_end(r->consumer, r->topics[p->topic], p->partition, &p->mark))
-			return;
-	}
-	r->marked_ms = clock_boot_ms(r->o.clock);
-}
-
-static void on_read_noted(void *arg, const struct pg_batch_result *result)
-{
-	(void)arg;
-	if (result->error.status == PG_ERROR)
-		log_error("recorder.read_not_noted", LOG_STR("sqlstate", result->error.sqlstate),
-			  LOG_STR("error", result->error.message));
-}
-
-/* False: not now. */
-static bool note_read(struct recorder *r)
-{
-	struct buf topics, partitions;
-	struct pg_array topic_array, partition_array;
-	char age[24];
-
-	buf_init(&topics, POSITIONS_MAX_BYTES);
-	buf_init(&partitions, POSITIONS_MAX_BYTES);
-	pg_array_init(&topic_array, &topics);
-	pg_array_init(&partition_array, &partitions);
-	for (size_t i = 0; i < r->positions_count; i++) {
-		pg_array_add(&topic_array, r->topics[r->positions[i].topic]);
-		pg_array_add_int(&partition_array, r->positions[i].partition);
-	}
-	snprintf(age, sizeof(age), "%lld",
-		 (long long)(clock_boot_ms(r->o.clock) - r->marked_ms + END_AGE_MS));
-	const char *params[] = {pg_array_finish(&topic_array), pg_array_finish(&partition_array),
-				age};
-	bool sent = params[0] && params[1] &&
-		    pg_run(r->pg, CONSUMER_OFFSETS_READ, 3, params, on_read_noted, r);
-	buf_release(&topics);
-	buf_release(&partitions);
-	return sent;
-}
-
-void recorder_mark(struct recorder *r)
-{
-	if (r->assigning || r->loading || r->lost_place || !kafka_consumer_ready(r->consumer)) {
-		r->marked_ms = 0;
-		return;
-	}
-	if (r->marked_ms != 0 && !marks_are_passed(r))
-		return;
-	if (r->marked_ms == 0 || r->positions_count == 0 || note_read(r))
-		set_marks(r);
-}
-
-/* ---- Where they stand ---- */
 
 void recorder_load_offsets(struct recorder *r)
 {

@@ -18,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(80);
+SELECT plan(82);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -230,12 +230,17 @@ SELECT fx.call(:lane, 'unknown') AS unknown, fx.call(:lane, 'calling', 'p-1') AS
 	fx.call(:lane, 'undetermined') AS undetermined \gset
 UPDATE live SET next_check_at = now() - interval '1 second' WHERE job_id <> :'early';
 UPDATE live SET next_check_at = now() - interval '2 seconds' WHERE job_id = :'overdue';
+INSERT INTO applied_offsets (topic, partition, next, read_to) VALUES ('fx.result', 0, 1, from_ms(3000)), ('fx.result', 1, 1, from_ms(2000)),
+	('fx.event', 0, 1, from_ms(4000)), ('fx.other', 0, 1, from_ms(1000));
 CREATE TEMP TABLE one AS EXECUTE due_checks(1, 30, 'looker/1', '{fx.result,fx.event}');
+SELECT is(recorded_to, 2000::bigint, 'what was published by then is applied, in all partitions that tell of calls') FROM one;
+UPDATE applied_offsets SET read_to = '-infinity' WHERE topic = 'fx.event';
 SELECT results_eq('SELECT job_id, state, checks, provider_call_id, account, worker, has_event FROM one',
 	format('VALUES (%L::uuid, ''calling'', 1, ''p-1'', ''fx-one'', ''worker/1'', false)', :'overdue'), 'due_checks takes the one that waited the longest');
 CREATE TEMP TABLE rest AS EXECUTE due_checks(100, 30, 'looker/1', '{fx.result,fx.event}');
 SELECT results_eq('SELECT job_id, state FROM rest', format('VALUES (%L::uuid, ''unknown'')', :'unknown'),
 	'then the others: none before its time, none taken already, none undetermined');
+SELECT is(recorded_to, NULL, 'not known if it is not of each') FROM rest;
 SELECT is(next_check_at, now() + interval '30 seconds', 'and they are its own for a while') FROM live WHERE job_id = :'unknown';
 EXECUTE check_again(ARRAY[:'unknown', :'undetermined']::uuid[], '{45,45}', ARRAY[to_ms(now()), NULL]);
 SELECT results_eq(format('SELECT next_check_at, absent_at FROM live WHERE job_id = %L', :'unknown'),

@@ -160,11 +160,12 @@ int64_t kafka_consumer_lag(const struct kafka_consumer *c)
 	return 0;
 }
 
-bool kafka_consumer_end(const struct kafka_consumer *c, const char *topic, int32_t partition,
-			int64_t *ret_end)
+bool kafka_consumer_range(const struct kafka_consumer *c, const char *topic, int32_t partition,
+			  int64_t *ret_start, int64_t *ret_end)
 {
 	(void)c;
 	(void)partition;
+	*ret_start = 0;
 	*ret_end = log_of(topic)->end;
 	return true;
 }

@@ -123,17 +123,18 @@ static void test_absence_that_proves_nothing(void **state)
 static void test_untold(void **state)
 {
 	struct check c = unknown_call();
+	int64_t silent_at = c.lease_until + policy.http_timeout_ms + policy.margin_ms;
 
 	(void)state;
 	c.checks = 4;
 	c.absent_at = T0 + 2 * MINUTE;
 	c.recorded_to = MSG_NO_TIME;
 	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_WAIT);
-	c.recorded_to = c.lease_until - 1;
+	c.recorded_to = silent_at - 1;
 	struct reconcile_decision d = decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE);
 	assert_step(d, STEP_WAIT);
-	assert_true(d.wait_ms >= SECOND);
-	c.recorded_to = c.lease_until;
+	assert_int_equal(d.wait_ms, 20 * SECOND);
+	c.recorded_to = silent_at;
 	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 5 * MINUTE), STEP_NOT_DIALED);
 	/* Of a predecessor of ours all was published before we began. */
 	c.state = CALL_DIALING;
@@ -144,20 +145,29 @@ static void test_untold(void **state)
 	assert_step(decide(&vapi_adapter, &c, SEEN_ABSENT, T0 + 90 * SECOND), STEP_WAIT);
 }
 
-/* Nor does an operator decide before; but a recorder that is stuck is not waited for. */
+/* Nor does an operator decide before: an event may say it. A recorder that is stuck is not waited
+ * for, but one that begins with us after an outage. */
 static void test_untold_at_the_deadline(void **state)
 {
 	struct check c = unknown_call();
+	struct reconcile_policy p = policy;
+	struct reconcile_decision d;
 	int64_t deadline = reconcile_deadline(&policy, &vapi_adapter, &c);
+	struct sight s = {.seen = SEEN_AMBIGUOUS, .asked_at = deadline, .same_account = true};
 
 	(void)state;
 	c.checks = 4;
-	c.recorded_to = c.lease_until;
+	c.recorded_to = deadline;
 	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, deadline), STEP_UNDETERMINED);
 	c.recorded_to--;
 	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, deadline), STEP_WAIT);
-	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, c.lease_until + 10 * MINUTE),
+	assert_step(decide(&vapi_adapter, &c, SEEN_AMBIGUOUS, deadline + 10 * MINUTE),
 		    STEP_UNDETERMINED);
+	p.began_at = deadline + 60 * MINUTE;
+	reconcile_decide(&p, &vapi_adapter, &c, &s, p.began_at + 10 * MINUTE - 1, &d);
+	assert_step(d, STEP_WAIT);
+	reconcile_decide(&p, &vapi_adapter, &c, &s, p.began_at + 10 * MINUTE, &d);
+	assert_step(d, STEP_UNDETERMINED);
 }
 
 /* The list was asked before the lease ended, and answered after: it counts for the time it was

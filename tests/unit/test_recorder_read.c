@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Up to when all is applied is told while a call's fate is looked for, and not before it is so. */
+/* What others learn of the recorder. */
 #include "tests/unit/recorder_world.h"
 
 static struct world world;
@@ -9,19 +9,33 @@ static int set_up(void **state)
 	(void)state;
 	world_init(&world, "recorder_read", "50");
 	sql_run(world.db.admin, seed_sql);
-	broker.burst = 1000;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	world_stop(&world);
-	broker_clear();
 	world_release(&world);
 	return 0;
 }
 
+static int begin(void **state)
+{
+	(void)state;
+	sql_run(world.db.admin, forget_sql);
+	broker.burst = 1000;
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	world_stop(&world);
+	broker_clear();
+	return 0;
+}
+
+/* Up to when all is applied is told while a call's fate is looked for, and not before it is so. */
 static void test_tells_what_is_read(void **state)
 {
 	struct texts t;
@@ -51,10 +65,53 @@ static void test_tells_what_is_read(void **state)
 	run_until(&world, "select min(read_to) > (select at from moment) from applied_offsets");
 }
 
+static int heard(PGconn *conn)
+{
+	PGnotify *n;
+	int count = 0;
+
+	assert_int_equal(PQconsumeInput(conn), 1);
+	while ((n = PQnotifies(conn))) {
+		PQfreemem(n);
+		count++;
+	}
+	return count;
+}
+
+/* Settings are read again by all processes when somebody wants no more calls, not with each
+ * message. */
+static void test_wakes_nobody(void **state)
+{
+	struct texts t;
+	struct msg m;
+
+	(void)state;
+	seed_call(&world, 1, 1, "vapi", "follow_up", "calling");
+	seed_call(&world, 2, 2, "vapi", "follow_up", "calling");
+	world_start(&world);
+	sql_run(world.db.admin, "listen carillon_settings");
+	name_call(&t, 1, 1);
+	m = redial_of(&t, REDIAL_SCHEDULE, T0, "NO_ANSWER");
+	push(&world, &m);
+	run_until(&world, "select count(*) = 1 from redial_queue");
+	run_until_recorded(&world);
+	assert_int_equal(heard(world.db.admin), 0);
+	name_call(&t, 2, 2);
+	m = redial_of(&t, REDIAL_STOP, T0, "DNC");
+	m.redial.suppress = true;
+	push(&world, &m);
+	run_until(&world, "select count(*) = 1 from suppressions");
+	assert_int_equal(heard(world.db.admin), 1);
+	sql_run(world.db.admin, "unlisten *");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tells_what_is_read),
+		TEST(test_tells_what_is_read),
+		TEST(test_wakes_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
