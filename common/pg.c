@@ -7,7 +7,7 @@
  *
  * A plan is as good as what its tables held when it was made, and a table that was empty then may
  * be read whole for each row. The server notices by itself at the next ANALYZE; here plans are
- * forgotten every few seconds, and when one ran out of its time.
+ * forgotten when a table has grown, and when one ran out of its time.
  *
  * No callback is called from inside pg_begin(), pg_add() or pg_commit(): what fails there is
  * answered by a timer of zero seconds. So callers may submit from callbacks without recursion.
