@@ -20,6 +20,7 @@
 #define WAIT_LIVE_MS 60000 /* a call that still runs, an end that is on its way */
 #define LOOKS_MIN 3	   /* before failing look-ups end in an operator's hands */
 #define UNTOLD_MAX_MS 600000
+#define UNTOLD_WAIT_MS 10000
 #define PHONE_EARLY_MS                                                                             \
 	5000 /* a call found by its number alone began after its claim, clocks granted */
 #define PHONE_LATE_MS 60000
@@ -237,7 +238,8 @@ static void decide_unknown(const struct reconcile_policy *p, const struct adapte
 	/* An absence earns the second look that proves it, and a failed look another one. */
 	int64_t proof_at = again ? c->absent_at + lag : now + lag;
 	bool looked = s->seen != SEEN_NOTHING || c->checks >= LOOKS_MIN;
-	if (now >= deadline && !counts && looked && was_told(p, c, deadline, now)) {
+	bool due = now >= deadline && !counts && looked;
+	if (due && was_told(p, c, deadline, now)) {
 		ret->step = STEP_UNDETERMINED;
 		return;
 	}
@@ -248,7 +250,8 @@ static void decide_unknown(const struct reconcile_policy *p, const struct adapte
 		ret->wait_ms = sooner(ret->wait_ms, quiet_at - now + 1);
 	if (!counts && deadline > now)
 		ret->wait_ms = sooner(ret->wait_ms, deadline - now + 1);
-	ret->wait_ms = later(ret->wait_ms, told ? 1 : backoff(c));
+	int64_t untold_ms = sooner(backoff(c), UNTOLD_WAIT_MS);
+	ret->wait_ms = due ? untold_ms : later(ret->wait_ms, told ? 1 : untold_ms);
 }
 
 void reconcile_decide(const struct reconcile_policy *p, const struct adapter *ad,

@@ -36,6 +36,7 @@ struct reconciler {
 	bool stopping;
 	bool took_over;
 	bool in_touch;		   /* with PostgreSQL and Kafka, since policy.began_at */
+	int64_t touched_ms;	   /* boot clock, of the last answer */
 	char topics[TOPICS_BYTES]; /* an array: those that tell of calls */
 	bool woken;		   /* during a pass: the next one follows at once */
 
@@ -431,7 +432,8 @@ static void on_due(void *arg, const struct pg_batch_result *b)
 	assert(!r->findings);
 	r->n = 0;
 	log_if_failed("reconcile.not_read", b);
-	r->in_touch &= b->error.status == PG_OK;
+	r->in_touch &= b->error.status != PG_LOST && b->error.status != PG_DOWN;
+	r->touched_ms = clock_boot_ms(r->o.clock);
 	r->took_over |= b->error.status == PG_OK;
 	r->full = n == PASS_CALLS_MAX;
 	r->findings = n > 0 ? calloc((size_t)n, sizeof(*r->findings)) : NULL;
@@ -474,7 +476,9 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	const char *former[] = {prefix, r->o.worker};
 
 	(void)loop, (void)revents;
-	r->in_touch &= pg_is_up(r->o.pg) && publisher_is_ready(r->o.publisher);
+	int64_t silent_ms = clock_boot_ms(r->o.clock) - r->touched_ms;
+	r->in_touch &= pg_is_up(r->o.pg) && publisher_is_ready(r->o.publisher) &&
+		       silent_ms < (int64_t)(r->sweep.repeat * 1000) + PASS_LEASE_S * 1000;
 	if (r->busy || r->stopping || !pg_is_up(r->o.pg) || !publisher_is_ready(r->o.publisher) ||
 	    !reference_is_ready(r->o.reference) || !pg_begin(r->o.pg, on_due, r))
 		return;

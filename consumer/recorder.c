@@ -127,6 +127,7 @@ static bool believes_jump(struct recorder *r, struct recorder_position *p,
 		 LOG_INT("expected", p->expected), LOG_INT("offset", m->offset));
 	p->jump_to = m->offset;
 	r->disturbed = true;
+	p->mark = -1;
 	if (!believed)
 		kafka_consumer_seek(r->consumer, r->topics[p->topic], p->partition, p->expected);
 	return believed;
@@ -273,6 +274,11 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 		log_info("recorder.postgres_up");
 	else
 		log_warn("recorder.postgres_down", LOG_STR("error", reason));
+	/* One that was failed over to may not have all that is applied: what it lacks comes again.
+	 */
+	if (up && r->positions_count > 0 && !r->assigning)
+		r->lost_place = true;
+	r->time = 0;
 	if (up && r->pg)
 		recorder_advance(r);
 }

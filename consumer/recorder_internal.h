@@ -64,7 +64,8 @@ struct recorder_position {
 	int64_t expected;  /* the next one to come from Kafka, or later */
 	int64_t batch_end; /* of the batch being built; -1: not in it */
 	int64_t jump_to;   /* where an offset jumped to that is not believed yet; else any */
-	int64_t mark;	   /* where the log ended at marked_at; -1: not known */
+	int64_t mark;	   /* where the log ended after marked_at; -1: not known */
+	int64_t marked_at; /* of the database's clock */
 };
 
 /* ---- Rows of the statements ---- */
@@ -165,14 +166,13 @@ struct recorder {
 
 	struct recorder_position *positions;
 	size_t positions_count;
-	bool assigning;	   /* Kafka waits for where to begin */
-	bool lost_place;   /* the positions must be read again, and Kafka set to them */
-	bool loading;	   /* they are being read */
-	bool load_stale;   /* other partitions have come or gone meanwhile */
-	int64_t marked_at; /* of the database's clock: then positions had their marks; 0: none has
-			    */
-	bool disturbed;	   /* since the last look: where the logs end may not be known */
-	bool noting;	   /* a note of what is read is under way */
+	bool assigning;	 /* Kafka waits for where to begin */
+	bool lost_place; /* the positions must be read again, and Kafka set to them */
+	bool loading;	 /* they are being read */
+	bool load_stale; /* other partitions have come or gone meanwhile */
+	int64_t time;	 /* of the database's clock, at the last note; 0: not known */
+	bool disturbed;	 /* since the last look: where the logs end may not be known */
+	bool noting;	 /* a note of what is read is under way */
 	ev_timer marker;
 
 	struct recorder_batch batch;

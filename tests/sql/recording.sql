@@ -460,12 +460,12 @@ SELECT results_eq('SELECT next FROM applied_offsets WHERE topic LIKE ''fx.%'' OR
 SELECT throws_ok('EXECUTE offset_advance(''{fx.c}'', ''{0}'', ''{0}'', ''{1}'')', '22012', NULL, 'as does a partition that is not ours');
 
 DELETE FROM live;
-EXECUTE offsets_read('{fx.a}', '{0}', '{7}', 5000) \gset told_
+EXECUTE offsets_read('{fx.a}', '{0}', '{7}', '{5000}') \gset told_
 SELECT is(:told_now, to_ms(now()), 'the time for the next note is told');
 SELECT is(max(read_to), '-infinity', 'up to when all is applied is not noted while nobody waits for it') FROM applied_offsets WHERE topic LIKE 'fx.%';
 SELECT fx.call(:lane, 'unknown') AS waited_for \gset
 UPDATE live SET lease_until = now();
-EXECUTE offsets_read('{fx.a,fx.b}', '{0,3}', '{7,10}', 5000) \g /dev/null
+EXECUTE offsets_read('{fx.a,fx.b}', '{0,3}', '{7,10}', '{5000,6000}') \g /dev/null
 SELECT bag_eq('SELECT topic, read_to FROM applied_offsets WHERE topic LIKE ''fx.%''', $$VALUES ('fx.a', from_ms(5000)), ('fx.b', '-infinity')$$,
 	'but of a call whose worker can no more speak; never of what is not applied here');
 DELETE FROM live;
