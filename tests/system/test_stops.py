@@ -178,7 +178,8 @@ def test_stopping_under_load_is_clean(stack):
         process.start()
     stack.wait_count(240, "calls", "ended_at is not null and decided_at is not null", timeout=60)
     stack.assert_rung(lead["phone"] for lead in leads)
-    assert stack.sim.stats()["posts"] == stack.count("calls") == 240
+    # What was claimed in the moment of a stop is not sent, and claimed again.
+    assert stack.sim.stats()["posts"] == stack.count("calls", "status <> 'not_dialed'") == 240
     assert not list(stack.consumer.log_events("call.unknown"))
-    assert stack.count("calls", "error is not null") == 0
+    assert stack.count("calls", "error <> 'the dispatcher stops'") == 0
     stack.assert_nothing_lost()
