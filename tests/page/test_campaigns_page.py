@@ -87,7 +87,7 @@ def test_from_the_form_to_the_last_call(stack, visit, tmp_path):
     assert all(stack.sim.dialed(phone) == 1 for phone in phones)
     page.get_by_role("link", name="Its calls").click()
     expect(page.get_by_role("heading", level=1, name="Calls")).to_be_visible()
-    expect(page.get_by_text("30 calls")).to_be_visible()
+    expect(page.get_by_text("30 calls", exact=True)).to_be_visible()
 
 
 def test_a_stop_says_how_many_and_a_clone_is_edited(stack, visit, tmp_path):
