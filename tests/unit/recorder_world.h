@@ -418,6 +418,23 @@ static const char forget_sql[] =
 	"truncate calls, provider_calls, live, call_reports, call_events, redial_queue, suppressions, transitions, "
 	"applied_offsets, dead_letters, follow_ups, leads restart identity cascade";
 
+/* Before each test, and after it. */
+static inline int world_begin(struct world *w)
+{
+	sql_alone(w->db.admin);
+	sql_run(w->db.admin, forget_sql);
+	broker.delivery_error = NULL;
+	broker.burst = 1000;
+	return 0;
+}
+
+static inline int world_end(struct world *w)
+{
+	world_stop(w);
+	broker_clear();
+	return 0;
+}
+
 /* ---- What is in it ---- */
 
 #define T0 INT64_C(1767600000000) /* 2026-01-05T08:00:00Z */

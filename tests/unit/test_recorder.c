@@ -30,19 +30,13 @@ static void push_redial(int lead, int call, enum redial_action action, const cha
 static int begin(void **state)
 {
 	(void)state;
-	sql_alone(world.db.admin);
-	sql_run(world.db.admin, forget_sql);
-	broker.delivery_error = NULL;
-	broker.burst = 1000;
-	return 0;
+	return world_begin(&world);
 }
 
 static int end(void **state)
 {
 	(void)state;
-	world_stop(&world);
-	broker_clear();
-	return 0;
+	return world_end(&world);
 }
 
 /* ---- Offsets ---- */

@@ -22,17 +22,13 @@ static int tear_down(void **state)
 static int begin(void **state)
 {
 	(void)state;
-	sql_run(world.db.admin, forget_sql);
-	broker.burst = 1000;
-	return 0;
+	return world_begin(&world);
 }
 
 static int end(void **state)
 {
 	(void)state;
-	world_stop(&world);
-	broker_clear();
-	return 0;
+	return world_end(&world);
 }
 
 /* Up to when all is applied is told while a call's fate is looked for, and not before it is so. */
