@@ -30,7 +30,7 @@ WITH given AS MATERIALIZED (
 	UPDATE live v SET state = CASE d.result WHEN 'accepted' THEN 'calling' ELSE 'unknown' END,
 		next_check_at = least(now() + CASE d.result WHEN 'accepted' THEN $12::integer ELSE $13::integer END * interval '1 second',
 			CASE WHEN d.result = 'accepted' AND provider_calls_off(d.provider) THEN d.dial_by END)   -- it may still wait there then
-	FROM verdict d WHERE v.job_id = d.job_id AND d.result IN ('accepted', 'unknown')
+	FROM (SELECT job_id, result, provider, dial_by FROM verdict WHERE result IN ('accepted', 'unknown') OFFSET 0) d WHERE v.job_id = d.job_id
 ), freed AS (
 	DELETE FROM live v USING verdict d WHERE v.job_id = d.job_id AND d.result IN ('refused', 'not_sent')
 ), decided AS (
@@ -52,17 +52,19 @@ WITH given AS MATERIALIZED (
 	WHERE f.id = d.follow_up_id AND f.job_id = d.job_id AND f.status IN ('dialing', 'undetermined') AND d.result <> 'unknown'
 ), lead AS (
 	UPDATE leads l SET
-		stage = CASE WHEN d.result = 'accepted' AND l.stage = 'new' THEN 'contacted' ELSE l.stage END,
-		call_date = CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) ELSE l.call_date END,
-		updated_at = now(),
-		raw_payload = l.raw_payload || jsonb_build_object('dispatch', coalesce(l.raw_payload -> 'dispatch', '{}') || CASE d.result
-			WHEN 'accepted' THEN jsonb_build_object('status', 'completed', 'job_id', d.job_id, 'provider', d.provider,
-				'provider_call_id', d.provider_call_id, 'dispatched_at', coalesce(d.posted_at, now()),
-				'attempts', d.attempt - 1 + d.counts, 'last_error', d.error)
-			ELSE jsonb_build_object('status', CASE WHEN d.for_good THEN 'failed' ELSE 'pending' END, 'job_id', d.job_id,
-				'provider', d.provider, 'attempts', d.attempt - 1 + d.counts, 'last_error', d.error) END)
-	FROM verdict d
-	WHERE l.id = d.lead_id AND d.kind IN ('follow_up', 'redial') AND d.result <> 'unknown'
+		stage = CASE WHEN d.called_at IS NOT NULL AND l.stage = 'new' THEN 'contacted' ELSE l.stage END,
+		call_date = coalesce(d.called_at, l.call_date), updated_at = now(),
+		raw_payload = CASE WHEN l.raw_payload ? 'dispatch' OR jsonb_typeof(l.raw_payload) <> 'object'
+			THEN l.raw_payload || jsonb_build_object('dispatch', coalesce(l.raw_payload -> 'dispatch', '{}') || d.dispatch)
+			ELSE jsonb_set(l.raw_payload, '{dispatch}', d.dispatch) END
+	FROM (SELECT lead_id, CASE result WHEN 'accepted' THEN coalesce(posted_at, now()) END AS called_at, CASE result
+			WHEN 'accepted' THEN jsonb_build_object('status', 'completed', 'job_id', job_id::text, 'provider', provider,
+				'provider_call_id', provider_call_id, 'dispatched_at', coalesce(posted_at, now()),
+				'attempts', attempt - 1 + counts, 'last_error', error)
+			ELSE jsonb_build_object('status', CASE WHEN for_good THEN 'failed' ELSE 'pending' END, 'job_id', job_id::text,
+				'provider', provider, 'attempts', attempt - 1 + counts, 'last_error', error) END AS dispatch
+		FROM verdict WHERE kind IN ('follow_up', 'redial') AND result <> 'unknown' OFFSET 0) d   -- of its own: joins carry whole rows
+	WHERE l.id = d.lead_id
 ), staged AS (
 	INSERT INTO transitions (entity, entity_id, from_state, to_state, reason, actor, event_id)
 	SELECT 'lead', d.lead_id, 'new', 'contacted', 'dispatched', 'recorder', d.job_id

@@ -8,9 +8,9 @@
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (
-	SELECT f.id, f.lane_id, j.job_id
+	SELECT f.*, j.job_id
 	FROM (SELECT * FROM job ORDER BY follow_up_id) j CROSS JOIN LATERAL (
-		SELECT id, lane_id FROM follow_ups WHERE id = j.follow_up_id AND job_id = j.job_id
+		SELECT id, tenant_id, lane_id, lead_id, account_id, kind, attempts, due_at FROM follow_ups WHERE id = j.follow_up_id AND job_id = j.job_id
 		AND status || '' = 'queued'   -- by primary key, never by the short-lived entries of the queued index
 		FOR UPDATE) f
 ), lane AS MATERIALIZED (
@@ -20,13 +20,15 @@ WITH job AS MATERIALIZED (
 		g.first_name, g.last_name, g.state, g.variables, g.attempts, g.due_at, g.dial_by, g.hold, g.zones, g.use_lead_window,
 		g.lead_start, g.lead_end, g.opens_from, g.breaker_until
 	FROM mine m CROSS JOIN LATERAL (
-		SELECT x.* FROM lane n CROSS JOIN LATERAL follow_up_gates(m.id, n.verdict, now()) x WHERE n.lane_id = m.lane_id OFFSET 0) g
+		SELECT x.* FROM lane n
+		CROSS JOIN LATERAL lead_gates(m.id, m.tenant_id, m.lane_id, m.lead_id, m.account_id, m.kind, m.attempts, m.due_at, n.verdict, now()) x
+		WHERE n.lane_id = m.lane_id OFFSET 0) g
 ), entered AS (
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
 		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
 	FROM checked k WHERE k.hold IS NULL
-	ORDER BY k.tenant_id, k.phone   -- one order for all workers: no deadlock on the phones
+	ORDER BY k.phone, k.tenant_id   -- one order for all workers: no deadlock on the phones
 	ON CONFLICT DO NOTHING
 	RETURNING job_id
 ), ledger AS (

@@ -86,7 +86,7 @@ WITH many AS MATERIALIZED (   -- of an array the planner expects a few: what fol
 	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, CASE WHEN over THEN 'in_progress' ELSE status END, now(),
 		now() + CASE WHEN over THEN provider_report_wait(provider) ELSE $1::integer * interval '1 second' END
 	FROM alive WHERE NOT over OR outcome IS NULL
-	ORDER BY tenant_id, phone
+	ORDER BY phone, tenant_id
 	ON CONFLICT DO NOTHING
 ), called_off AS (
 	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL

@@ -33,7 +33,7 @@ WITH given AS MATERIALIZED (
 ), taken_up AS (   -- the phone is in use again
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT job_id, tenant_id, phone, lane_id, account_id, follow_up_id, 'calling', now(), now() + $7::integer * interval '1 second'
-	FROM alive ORDER BY tenant_id, phone
+	FROM alive ORDER BY phone, tenant_id
 	ON CONFLICT DO NOTHING
 ), called_off AS (
 	UPDATE follow_ups f SET status = 'cancelled', reason = 'call_found', gate = NULL, lease_until = NULL, next_look_at = NULL

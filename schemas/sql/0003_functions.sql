@@ -30,9 +30,12 @@ BEGIN
 	RETURN CASE WHEN e164 ~ '^\+1[0-9]{10}$' OR e164 ~ '^\+[2-9][0-9]{6,14}$' THEN e164 END;
 END $$;
 
--- Emergency and N11 codes, 900 and 976 numbers are never dialed.
+-- Emergency and N11 codes, 900 and 976 numbers are never dialed. Every dispatch asks this twice: a regular expression takes four
+-- times as long.
 CREATE FUNCTION number_is_dialable(e164 text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-	SELECT e164 IS NOT NULL AND e164 !~ '^\+1([2-9]?11|900|[0-9]{3}976|[0-9]{3}[2-9]11)'
+	SELECT e164 IS NOT NULL AND (e164 NOT LIKE '+1%' OR NOT (e164 LIKE '+111%' OR e164 LIKE '+1900%' OR e164 LIKE '+1___976%'
+		OR e164 LIKE '+1_11%' AND e164 NOT LIKE '+1011%'
+		OR e164 LIKE '+1____11%' AND e164 NOT LIKE '+1___011%' AND e164 NOT LIKE '+1___111%'))
 $$;
 
 -- All zones of the number's block: the longest prefix in North America; elsewhere every zone of the country, because
@@ -174,13 +177,17 @@ END $$;
 CREATE TRIGGER lanes_changed BEFORE UPDATE OF active, account_id, window_start, window_end, days, time_zone, use_lead_window,
 	max_concurrent, batch_per_run, rate_per_second, cap_24h, cap_7d ON lanes FOR EACH ROW EXECUTE FUNCTION lanes_reopen();
 
--- UUIDv7 (RFC 9562): sorts by time, so that ledger inserts stay local in the index. The variant's bits are those of v4.
--- Of many, each is made of one prefix.
+-- UUIDv7 (RFC 9562): sorts by time, so that ledger inserts stay local in the index. Many at once have one prefix and count on from
+-- a random number (section 6.2, method 2): none costs a random number of its own, and their index entries are neighbours.
 CREATE FUNCTION uuid_v7_prefix() RETURNS text LANGUAGE sql VOLATILE AS $$
-	SELECT overlay(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') PLACING '-' FROM 9 FOR 0) || '-7'
+	SELECT lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7' || substr(gen_random_uuid()::text, 1, 3)
 $$;
-CREATE FUNCTION uuid_v7(prefix text DEFAULT uuid_v7_prefix()) RETURNS uuid LANGUAGE sql VOLATILE AS $$
-	SELECT (prefix || substr(gen_random_uuid()::text, 16))::uuid
+-- The variant's two bits are those of v4; the next is 0, so that no sum carries into them.
+CREATE FUNCTION uuid_v7_first() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+	SELECT ('x' || replace(substr(gen_random_uuid()::text, 20), '-', ''))::bit(64)::bigint & ~(1::bigint << 61)
+$$;
+CREATE FUNCTION uuid_v7(prefix text DEFAULT uuid_v7_prefix(), number bigint DEFAULT uuid_v7_first()) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+	SELECT (prefix || to_hex(number))::uuid
 $$;
 
 -- STABLE, as the functions of timestamptz are that they call: what claims more is not inlined, but run as a query for each row.

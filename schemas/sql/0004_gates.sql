@@ -30,10 +30,10 @@ BEGIN
 	RETURN coalesce((SELECT value @> '{"enabled": true, "running": true}' FROM carillon.settings WHERE key = 'redial'), false);
 END $$;
 
+-- What is never null and of one width comes first: it is found without a look at what is before it.
 CREATE TYPE lane_verdict AS (
-	lane_id bigint, stopped boolean, lane boolean, "day" boolean, holiday boolean, "window" boolean,
-	closed text, closes_at timestamptz,
-	account_id bigint, time_zone text, use_lead_window boolean, cap_24h integer, cap_7d integer,   -- for its follow-ups
+	lane_id bigint, closes_at timestamptz, use_lead_window boolean, stopped boolean, lane boolean, "day" boolean, holiday boolean,
+	"window" boolean, account_id bigint, cap_24h integer, cap_7d integer, time_zone text, closed text,
 	frequency text, retry_attempts integer, called_since timestamptz, next_cycle timestamptz       -- of a campaign's
 );
 
@@ -49,10 +49,10 @@ $$;
 -- The lateral sub-selects with OFFSET 0 are computed once a row; without it the planner would copy their expressions to
 -- every place that names them.
 CREATE FUNCTION lane_gates(at timestamptz) RETURNS SETOF lane_verdict LANGUAGE sql STABLE AS $$
-	SELECT n.id, g.stopped, g.lane, g."day", g.holiday, g."window",
-		CASE WHEN g.stopped THEN 'stopped' WHEN g.lane THEN 'lane' WHEN g."day" THEN 'day'
+	SELECT n.id, g.closes_at, n.use_lead_window, g.stopped, g.lane, g."day", g.holiday, g."window", n.account_id, n.cap_24h, n.cap_7d,
+		n.time_zone, CASE WHEN g.stopped THEN 'stopped' WHEN g.lane THEN 'lane' WHEN g."day" THEN 'day'
 			WHEN g.holiday THEN 'holiday' WHEN g."window" THEN 'window' END,
-		g.closes_at, n.account_id, n.time_zone, n.use_lead_window, n.cap_24h, n.cap_7d, k.frequency, k.retry_attempts,
+		k.frequency, k.retry_attempts,
 		-- After midnight a window's run is still that of the day it opened on: one call a day, and one a run.
 		CASE WHEN carillon.window_day(l.now, n.window_start, n.window_end) < l.now::date
 			THEN least(carillon.cycle_start(k.frequency, l.now), carillon.window_day(l.now, n.window_start, n.window_end) + n.window_start)
@@ -99,41 +99,41 @@ CREATE FUNCTION call_succeeded(the_tenant text, outcome text, success boolean, c
 		WHEN 'callback' THEN callback_at IS NULL WHEN 'retry' THEN false ELSE true END
 $$;
 
--- All gates of a follow-up, be it one of the queue or one that could be, with the verdict of its lane at the same time.
-CREATE FUNCTION lead_gates(f follow_ups, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
+-- All gates of a follow-up, be it one of the queue or one that could be, with the verdict of its lane at the same time. Columns, no
+-- row: of a whole row each column would be looked for anew wherever it is named.
+CREATE FUNCTION lead_gates(the_follow_up bigint, the_tenant text, the_lane bigint, the_lead bigint, own_account bigint, the_kind text,
+	attempts_made integer, was_due_at timestamptz, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
 LANGUAGE sql STABLE AS $$
-	SELECT (f).id, (f).tenant_id, (f).lane_id, (f).lead_id, a.id, a.name, a.provider, (f).kind, l.phone_e164, z.zones, l.first_name,
-		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, (f).attempts, (f).due_at, (n).use_lead_window, a.breaker_until,
+	SELECT the_follow_up, the_tenant, the_lane, the_lead, a.id, a.name, a.provider, the_kind, l.phone_e164, z.zones, l.first_name,
+		l.last_name, l.state, l.raw_payload -> 'variables', l.stage, attempts_made, was_due_at, (n).use_lead_window, a.breaker_until,
 		v.job_id, g.no_phone, g.number, g.closed_stage, g.suppressed, (n).stopped, (n).lane, l.paused, g.credentials, g.breaker,
-		(n)."day", (n).holiday, (n)."window", g.zone, w.lead_window, g.is_live, d.frequency, d.retry_limit, g.cap, least((n).closes_at, w.closes_at),
-		p.w_start, p.w_end, CASE WHEN d.frequency THEN (n).next_cycle ELSE at END,
+		(n)."day", (n).holiday, (n)."window", g.zone, g.lead_window, g.is_live, g.campaign[1], g.campaign[2], g.cap, least((n).closes_at, g.closes_at),
+		z.w_start, z.w_end, CASE WHEN g.campaign[1] THEN (n).next_cycle ELSE at END,
 		CASE WHEN g.no_phone THEN 'no_phone' WHEN g.number THEN 'number' WHEN g.closed_stage THEN 'stage'
 			WHEN g.suppressed THEN 'suppressed' WHEN (n).stopped THEN 'stopped' WHEN (n).lane THEN 'lane' WHEN l.paused THEN 'paused'
 			WHEN g.credentials THEN 'credentials' WHEN g.breaker THEN 'breaker' WHEN (n)."day" THEN 'day'
 			WHEN (n).holiday THEN 'holiday' WHEN (n)."window" THEN 'window' WHEN g.zone THEN 'zone'
-			WHEN w.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN d.retry_limit THEN 'retry_limit'
-			WHEN d.frequency THEN 'frequency' WHEN g.cap THEN 'cap' END
+			WHEN g.lead_window THEN 'lead_window' WHEN g.is_live THEN 'live' WHEN g.campaign[2] THEN 'retry_limit'
+			WHEN g.campaign[1] THEN 'frequency' WHEN g.cap THEN 'cap' END
 	FROM carillon.leads l
-	LEFT JOIN carillon.accounts a ON a.id = coalesce((f).account_id, (n).account_id)
+	LEFT JOIN carillon.accounts a ON a.id = coalesce(own_account, (n).account_id)
 	-- Looked up by this phone, each apart: of a table that it saw empty the planner would read the whole for every lead.
-	LEFT JOIN LATERAL (SELECT s.phone FROM carillon.suppressions s WHERE s.phone = l.phone_e164 AND s.tenant_id = (f).tenant_id
+	LEFT JOIN LATERAL (SELECT s.phone FROM carillon.suppressions s WHERE s.phone = l.phone_e164 AND s.tenant_id = the_tenant
 		AND (s.expires_at IS NULL OR s.expires_at > at) OFFSET 0) s ON true
 	LEFT JOIN LATERAL (SELECT v.job_id, v.follow_up_id FROM carillon.live v
-		WHERE v.phone = l.phone_e164 AND v.tenant_id = (f).tenant_id OFFSET 0) v ON true
+		WHERE v.phone = l.phone_e164 AND v.tenant_id = the_tenant OFFSET 0) v ON true
 	CROSS JOIN LATERAL (SELECT
 		-- UNKNOWN_ZONE=lane: a number without a zone may use its lane's, in narrower hours; never where a bad zone was given.
 		CASE WHEN l.zones <> '{}' OR coalesce(l.time_zone, '') <> '' OR (n).time_zone IS NULL
 			OR (SELECT value FROM carillon.settings WHERE key = 'unknown_zone') IS DISTINCT FROM '"lane"' THEN l.zones
-			ELSE ARRAY[(n).time_zone] END AS zones OFFSET 0) z
-	CROSS JOIN LATERAL (SELECT CASE WHEN l.zones = '{}' THEN greatest('10:00', s.w_start) ELSE s.w_start END AS w_start,
-			CASE WHEN l.zones = '{}' THEN least('17:00', s.w_end) ELSE s.w_end END AS w_end
-		FROM (SELECT (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') AS w_start,
-			(SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') AS w_end) s OFFSET 0) p
-	CROSS JOIN LATERAL (SELECT
-		coalesce(bool_or(NOT carillon.in_window(there.now::time, p.w_start, p.w_end)), false) AS lead_window,
-		min(carillon.window_close(there.now, p.w_start, p.w_end, there.zone)) AS closes_at
-		FROM (SELECT zone, at AT TIME ZONE zone AS now
-			FROM unnest(CASE WHEN (n).use_lead_window THEN z.zones ELSE '{}' END) zone OFFSET 0) there OFFSET 0) w
+			ELSE ARRAY[(n).time_zone] END AS zones,
+		CASE WHEN l.zones = '{}' THEN greatest('10:00', (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window'))
+			ELSE (SELECT (value ->> 'start')::time FROM carillon.settings WHERE key = 'lead_window') END AS w_start,
+		CASE WHEN l.zones = '{}' THEN least('17:00', (SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window'))
+			ELSE (SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') END AS w_end
+		OFFSET 0) z
+	-- Most have one zone; only others are worth a sub-select.
+	CROSS JOIN LATERAL (SELECT CASE WHEN (n).use_lead_window THEN cardinality(z.zones) ELSE 0 END AS zones, at AT TIME ZONE z.zones[1] AS now OFFSET 0) w
 	CROSS JOIN LATERAL (SELECT
 		coalesce(l.phone, '') = '' AS no_phone,
 		l.phone_e164 IS NULL OR NOT carillon.number_is_dialable(l.phone_e164) AS number,
@@ -142,28 +142,39 @@ LANGUAGE sql STABLE AS $$
 		a.id IS NULL OR NOT a.active AS credentials,
 		coalesce(a.breaker_until > at, false) AS breaker,
 		(n).use_lead_window AND z.zones = '{}' AS zone,
-		v.job_id IS NOT NULL AND v.follow_up_id <> (f).id AS is_live,
+		CASE w.zones WHEN 0 THEN false WHEN 1 THEN NOT carillon.in_window(w.now::time, z.w_start, z.w_end)
+			ELSE (SELECT bool_or(NOT carillon.in_window((at AT TIME ZONE there)::time, z.w_start, z.w_end)) FROM unnest(z.zones) there) END AS lead_window,
+		CASE w.zones WHEN 0 THEN NULL WHEN 1 THEN carillon.window_close(w.now, z.w_start, z.w_end, z.zones[1])
+			ELSE (SELECT min(carillon.window_close(at AT TIME ZONE there, z.w_start, z.w_end, there)) FROM unnest(z.zones) there) END AS closes_at,
+		v.job_id IS NOT NULL AND v.follow_up_id <> the_follow_up AS is_live,
 		CASE WHEN (n).cap_24h IS NULL AND (n).cap_7d IS NULL THEN false ELSE (SELECT
 			coalesce(count(*) FILTER (WHERE c.claimed_at > at - interval '24 hours') >= (n).cap_24h, false)
 				OR coalesce(count(*) >= (n).cap_7d, false)
-			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id
-			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap
+			FROM carillon.calls c WHERE c.phone = l.phone_e164 AND c.tenant_id = the_tenant
+			AND c.claimed_at > at - interval '7 days' AND c.status NOT IN ('rejected', 'not_dialed')) END AS cap,
+		-- Calls of this campaign to this number: at most one a cycle; in all, where cycles don't start afresh.
+		CASE WHEN (n).frequency IS NOT NULL THEN (SELECT ARRAY[
+			coalesce(bool_or(c.dialed_at >= (n).called_since), false),
+			(n).frequency = 'none' AND (count(*) >= (n).retry_attempts
+				OR coalesce(bool_or(carillon.call_succeeded(the_tenant, c.outcome, c.success, c.callback_at)), false)) IS TRUE]
+			FROM (SELECT coalesce(c.posted_at, c.claimed_at) AS dialed_at, c.outcome, c.success, c.callback_at FROM carillon.calls c
+				WHERE c.phone = l.phone_e164 AND c.tenant_id = the_tenant AND c.lane_id = the_lane AND c.status NOT IN ('rejected', 'not_dialed')
+				AND c.claimed_at >= CASE (n).frequency WHEN 'none' THEN '-infinity' ELSE (n).called_since - interval '1 day' END) c)
+			ELSE '{f,f}' END AS campaign   -- frequency, retry limit
 		OFFSET 0) g
-	CROSS JOIN LATERAL (SELECT   -- calls of this campaign to this number: at most one a cycle; in all, where cycles don't start afresh
-		coalesce(bool_or(c.dialed_at >= (n).called_since), false) AS frequency,
-		(n).frequency = 'none' AND (count(*) >= (n).retry_attempts
-			OR coalesce(bool_or(carillon.call_succeeded((f).tenant_id, c.outcome, c.success, c.callback_at)), false)) IS TRUE AS retry_limit
-		FROM (SELECT coalesce(c.posted_at, c.claimed_at) AS dialed_at, c.outcome, c.success, c.callback_at FROM carillon.calls c
-			WHERE (n).frequency IS NOT NULL AND c.phone = l.phone_e164 AND c.tenant_id = (f).tenant_id AND c.lane_id = (f).lane_id
-			AND c.status NOT IN ('rejected', 'not_dialed')
-			AND c.claimed_at >= CASE (n).frequency WHEN 'none' THEN '-infinity' ELSE (n).called_since - interval '1 day' END OFFSET 0) c
-		OFFSET 0) d
-	WHERE l.id = (f).lead_id
+	WHERE l.id = the_lead
+$$;
+
+CREATE FUNCTION lead_gates(f follow_ups, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict LANGUAGE sql STABLE AS $$
+	SELECT g.* FROM carillon.lead_gates((f).id, (f).tenant_id, (f).lane_id, (f).lead_id, (f).account_id, (f).kind, (f).attempts,
+		(f).due_at, n, at) g
 $$;
 
 CREATE FUNCTION follow_up_gates(the_follow_up bigint, n lane_verdict, at timestamptz) RETURNS SETOF follow_up_verdict
 LANGUAGE sql STABLE AS $$
-	SELECT g.* FROM carillon.follow_ups f CROSS JOIN LATERAL carillon.lead_gates(f, n, at) g WHERE f.id = the_follow_up
+	SELECT g.* FROM carillon.follow_ups f
+	CROSS JOIN LATERAL carillon.lead_gates(f.id, f.tenant_id, f.lane_id, f.lead_id, f.account_id, f.kind, f.attempts, f.due_at, n, at) g
+	WHERE f.id = the_follow_up
 $$;
 
 -- The same for any follow-ups, by their own lanes.
@@ -247,7 +258,7 @@ $$;
 
 -- The same for a claim, which fills what has no limit in portions: each look at a full queue costs a count.
 CREATE FUNCTION account_room(slots bigint, most integer) RETURNS TABLE (free bigint) LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN most > 0 OR slots >= (SELECT (value #>> '{}')::bigint / 8 FROM carillon.settings WHERE key = 'account_queued_max')
+	SELECT CASE WHEN most > 0 OR slots >= (SELECT (value #>> '{}')::bigint / 4 FROM carillon.settings WHERE key = 'account_queued_max')
 		THEN slots ELSE 0 END
 $$;
 

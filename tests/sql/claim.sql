@@ -194,7 +194,7 @@ SELECT is(fx.jobs(format('UPDATE settings SET value = ''2'' WHERE key = ''accoun
 	SELECT fx.call(%s, ''ringing'') FROM generate_series(1, 3)', :two)), 2::bigint, 'one with a limit has both');
 SELECT is(fx.jobs(format('UPDATE settings SET value = %L WHERE key = ''account_queued_max''; UPDATE accounts SET max_concurrent = %s WHERE name = ''fx-one'';
 	SELECT fx.queued(fx.follow_up(fx.lead(), %s)) FROM generate_series(1, %s)', bound, most, :two, queued)), jobs, what)
-FROM (VALUES ('16', 0, 15, 0::bigint, 'a queue is filled in eighths'), ('16', 0, 14, 2, 'of which there is one'),
+FROM (VALUES ('16', 0, 13, 0::bigint, 'a queue is filled in quarters'), ('16', 0, 12, 4, 'of which there is one'),
 	('16', 100, 15, 1, 'not that of an account with a limit'), ('7', 0, 6, 1, 'nor a short one')) c (bound, most, queued, jobs, what);
 SELECT is(fx.jobs(format('SELECT fx.due(%1$s, 5); UPDATE follow_ups SET account_id = fx.account(''fx-two'') WHERE lane_id = %1$s;
 	UPDATE accounts SET max_concurrent = 2 WHERE name = ''fx-two''; UPDATE lanes SET active = false WHERE id = %2$s;

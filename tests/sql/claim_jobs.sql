@@ -164,7 +164,8 @@ SELECT bag_eq('SELECT concat_ws('' '', verdict, gate) FROM batch',
 SELECT is((SELECT count(*) FROM live v JOIN leads l ON l.phone_e164 = v.phone WHERE l.id = :shared), 1::bigint, 'two jobs to one phone: one call');
 SELECT results_eq(format('SELECT next_look_at, job_id FROM follow_ups WHERE id IN (%s, %s) AND status = ''pending''', :same_a, :same_b),
 	$$VALUES (now() + interval '15 seconds', NULL::uuid)$$, 'the other waits for its end');
-SELECT throws_ok(format('INSERT INTO live SELECT uuid_v7(), tenant_id, phone, 0, 0, 0, ''calling'', now(), now() FROM live WHERE job_id = %L', :'job'), '23505', NULL,
+SELECT throws_ok(format('INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+	SELECT uuid_v7(), tenant_id, phone, 0, 0, 0, ''calling'', now(), now() FROM live WHERE job_id = %L', :'job'), '23505', NULL,
 	'the database itself refuses a second live call to a phone');
 
 -- ---- After a claim whose answer was lost --------------------------------------------------------------------------------------------
