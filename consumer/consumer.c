@@ -111,7 +111,8 @@ static bool start_shared(struct consumer *c, struct buf *error)
 	snprintf(c->worker, sizeof(c->worker), "%s/%s", config_str(cfg, CONFIG_KEY_WORKER_NAME),
 		 incarnation);
 	c->codec = msg_codec_new();
-	if (!c->codec || !start_registry(c)) {
+	c->written = written_new();
+	if (!c->codec || !c->written || !start_registry(c)) {
 		buf_adds(error, "no memory, or no usable schema registry URL");
 		return false;
 	}
@@ -154,6 +155,7 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 		.publisher = c->publisher,
 		.reference = c->reference,
 		.stop_feed = c->stop_feed,
+		.written = c->written,
 		.registry = c->registry,
 		.worker = c->worker,
 		.clock = clock_system(),
@@ -182,6 +184,7 @@ static bool start_record(struct consumer *c, struct buf *error)
 		.cfg = c->process.cfg,
 		.codec = c->codec,
 		.publisher = c->publisher,
+		.written = c->written,
 		.registry = c->registry,
 		.worker = c->worker,
 		.clock = clock_system(),
@@ -375,4 +378,5 @@ void consumer_free(struct consumer *c)
 	schema_registry_free(c->registry);
 	http_client_free(c->registry_http);
 	msg_codec_free(c->codec);
+	written_free(c->written);
 }

@@ -15,6 +15,7 @@
 #include "consumer/recorder.h"
 #include "consumer/reference.h"
 #include "consumer/stop_feed.h"
+#include "consumer/written.h"
 
 #define WORKER_BYTES 256
 
@@ -25,6 +26,7 @@ struct consumer {
 	/* What all parts share. */
 	struct msg_codec *codec;
 	struct publisher *publisher;
+	struct written *written;
 	struct http_client *registry_http;
 	struct schema_registry *registry; /* NULL without SCHEMA_REGISTRY_URL */
 	struct http_server *server;

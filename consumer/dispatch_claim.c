@@ -184,6 +184,19 @@ static void results_written(struct dispatcher *d)
 		d->singly--;
 }
 
+/* Those that moved their calls: the recorder need not do it again. */
+static void note_written(struct dispatcher *d, const PGresult *moved)
+{
+	int n = PQntuples(moved), job_id = pg_col(moved, "job_id");
+
+	for (int row = 0; row < n; row++) {
+		const struct job *j = job_find(&d->pool, pg_text(moved, row, job_id));
+
+		if (j && j->writing)
+			written_add(d->o.written, j->job_id, j->verdict.result);
+	}
+}
+
 static void return_claims(struct dispatcher *d, bool lost)
 {
 	struct job *j;
@@ -267,6 +280,8 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 	d->errors = 0;
 	if (not_durable)
 		log_error("claim.not_durable", LOG_STR("error", b->error.message));
+	if (d->batch_results > 0 && !not_durable)
+		note_written(d, b->res[0]);
 	if (d->batch_results > 0)
 		results_written(d);
 	if (d->batch_claims > 0) {

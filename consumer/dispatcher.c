@@ -346,6 +346,8 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 {
 	struct dispatcher *d = arg;
 
+	if (!up)
+		written_forget(d->o.written);
 	if (up) {
 		d->not_before_ms = 0;
 		d->errors = 0;

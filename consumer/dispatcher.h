@@ -21,6 +21,7 @@
 #include "consumer/publisher.h"
 #include "consumer/reference.h"
 #include "consumer/stop_feed.h"
+#include "consumer/written.h"
 
 struct dispatcher;
 
@@ -31,6 +32,7 @@ struct dispatcher_options {
 	struct publisher *publisher;
 	struct reference *reference;
 	struct stop_feed *stop_feed;
+	struct written *written;	  /* what the recorder need not apply */
 	struct schema_registry *registry; /* NULL: built-in schema ids only */
 	const char *worker;		  /* name/incarnation */
 	const struct clock *clock;

@@ -16,6 +16,7 @@
 #include "common/msg.h"
 #include "common/schema_registry.h"
 #include "consumer/publisher.h"
+#include "consumer/written.h"
 
 struct recorder;
 
@@ -24,6 +25,7 @@ struct recorder_options {
 	const struct config *cfg;
 	struct msg_codec *codec;
 	struct publisher *publisher;	  /* for dead letters */
+	struct written *written;	  /* the dispatcher's notes */
 	struct schema_registry *registry; /* NULL: built-in schema ids only */
 	const char *worker;		  /* name/incarnation */
 	const struct clock *clock;

@@ -37,7 +37,8 @@ int recorder_batch_init(struct recorder *r)
 	buf_init(&b->body, BODY_MAX_BYTES);
 	if (recorder_rows_init(&b->offsets, OFFSET_COLUMNS) ||
 	    recorder_rows_init(&b->letters, LETTER_COLUMNS) ||
-	    recorder_rows_init(&b->inbox, INBOX_COLUMNS))
+	    recorder_rows_init(&b->inbox, INBOX_COLUMNS) ||
+	    recorder_rows_init(&b->told, TOLD_COLUMNS))
 		return -1;
 	return 0;
 }
@@ -49,6 +50,7 @@ void recorder_batch_release(struct recorder *r)
 	recorder_rows_release(&b->offsets);
 	recorder_rows_release(&b->letters);
 	recorder_rows_release(&b->inbox);
+	recorder_rows_release(&b->told);
 	result_batch_release(&b->results);
 	buf_release(&b->body);
 }
@@ -101,6 +103,16 @@ static void add_message(struct recorder_batch *b, const struct msg *m)
 	recorder_rows_add_message(&b->inbox, m, &b->body);
 }
 
+/* What the dispatcher has written is done; what waited for it may go on. */
+static void add_result(struct recorder *r, const struct msg_dispatch_result *result)
+{
+	struct recorder_batch *b = &r->batch;
+
+	recorder_rows_add_told(&b->told, result->job_id, result->provider_call_id);
+	if (!written_take(r->o.written, result->job_id, result->result))
+		result_batch_add(&b->results, result);
+}
+
 /* False: the batch ends before this message. */
 static bool add_item(struct recorder *r, struct recorder_item *item)
 {
@@ -126,7 +138,7 @@ static bool add_item(struct recorder *r, struct recorder_item *item)
 	if (m.type != MSG_DISPATCH_RESULT)
 		add_message(b, &m);
 	else if (uuid_valid(m.result.job_id))
-		result_batch_add(&b->results, &m.result);
+		add_result(r, &m.result);
 	else
 		recorder_item_bury(item, "the job id is no UUID");
 	return true;
@@ -167,16 +179,17 @@ static void take_proofs(struct recorder *r)
 	for (size_t i = 0; i < r->proofs_count; i++) {
 		const char *call_id = r->proofs[i].provider_call_id;
 
-		result_batch_add(&b->results,
-				 &(struct msg_dispatch_result){
-					 .job_id = r->proofs[i].job_id,
-					 .result = RESULT_ACCEPTED,
-					 .provider_call_id = call_id[0] ? call_id : NULL,
-					 .http_status = MSG_NO_INT,
-					 .posted_at = MSG_NO_TIME,
-					 .answered_at = MSG_NO_TIME,
-					 .retry_at = MSG_NO_TIME,
-				 });
+		const struct msg_dispatch_result result = {
+			.job_id = r->proofs[i].job_id,
+			.result = RESULT_ACCEPTED,
+			.provider_call_id = call_id[0] ? call_id : NULL,
+			.http_status = MSG_NO_INT,
+			.posted_at = MSG_NO_TIME,
+			.answered_at = MSG_NO_TIME,
+			.retry_at = MSG_NO_TIME,
+		};
+		recorder_rows_add_told(&b->told, result.job_id, result.provider_call_id);
+		result_batch_add(&b->results, &result);
 	}
 	b->proofs_count = r->proofs_count;
 }
@@ -189,6 +202,7 @@ static void forget_rows(struct recorder *r)
 	recorder_rows_clear(&b->offsets);
 	recorder_rows_clear(&b->letters);
 	recorder_rows_clear(&b->inbox);
+	recorder_rows_clear(&b->told);
 	b->from_outside = b->classified = false;
 	result_batch_clear(&b->results);
 	for (size_t i = 0; i < r->positions_count; i++)
@@ -213,14 +227,14 @@ static void on_batch(void *arg, const struct pg_batch_result *result);
 static bool send_batch(struct recorder *r)
 {
 	struct recorder_batch *b = &r->batch;
-	bool has_results = b->results.n > 0;
 	const char *const *offsets = recorder_rows_params(&b->offsets);
 	const char *const *letters = recorder_rows_params(&b->letters);
 	const char *const *inbox = recorder_rows_params(&b->inbox);
+	const char *const *told = recorder_rows_params(&b->told);
 	const char *const *results = result_batch_params(&b->results);
 	char longest_s[24];
 
-	if (!offsets || !letters || !inbox || !results)
+	if (!offsets || !letters || !inbox || !told || !results)
 		return false;
 	if (!pg_begin(r->pg, on_batch, r))
 		return false;
@@ -231,7 +245,7 @@ static bool send_batch(struct recorder *r)
 		add_stmt(r, CONSUMER_OFFSET_ADVANCE, OFFSET_COLUMNS, offsets);
 	if (b->letters.n > 0)
 		add_stmt(r, CONSUMER_DEAD_LETTERS_INSERT, LETTER_COLUMNS, letters);
-	if (has_results) {
+	if (b->results.n > 0) {
 		add_stmt(r, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, results);
 		add_stmt(r, CONSUMER_RESULTS_FACTS, 7,
 			 (const char *const[]){results[0], results[1], results[3], results[4],
@@ -243,10 +257,10 @@ static bool send_batch(struct recorder *r)
 		add_stmt(r, CONSUMER_OUTSIDE_CALLS, 4,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
 					       b->revisits ? "t" : "f", outside_dialers});
-	if (has_results || b->inbox.n > 0 || b->revisits || b->probe) {
+	if (b->told.n > 0 || b->inbox.n > 0 || b->revisits || b->probe) {
 		add_stmt(r, CONSUMER_INBOX_RESOLVE, 5,
 			 (const char *const[]){inbox[INBOX_ACCOUNT], inbox[INBOX_EVENT_ID],
-					       results[0], results[3],
+					       told[TOLD_JOB_ID], told[TOLD_CALL_ID],
 					       b->revisits || b->probe ? "t" : "f"});
 		add_stmt(r, CONSUMER_EVENTS_APPLY, 1, (const char *const[]){longest_s});
 		add_stmt(r, CONSUMER_REDIAL_APPLY, 0, NULL);

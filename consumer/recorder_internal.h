@@ -70,6 +70,7 @@ struct recorder_position {
 
 /* ---- Rows of the statements ---- */
 
+enum { TOLD_JOB_ID, TOLD_CALL_ID, TOLD_COLUMNS };
 enum { OFFSET_TOPIC, OFFSET_PARTITION, OFFSET_FROM, OFFSET_TO, OFFSET_COLUMNS };
 enum {
 	LETTER_TOPIC,
@@ -124,6 +125,8 @@ const char *const *recorder_rows_params(struct recorder_rows *rows);
 /* Adds an event, redial update or stage transition; `body` is scratch. */
 void recorder_rows_add_message(struct recorder_rows *inbox, const struct msg *m, struct buf *body);
 void recorder_rows_add_letter(struct recorder_rows *letters, const struct dead_letter *l);
+/* `call_id` NULL: the provider named none. */
+void recorder_rows_add_told(struct recorder_rows *told, const char *job_id, const char *call_id);
 void recorder_rows_add_position(struct recorder_rows *offsets, const char *topic,
 				const struct recorder_position *p);
 
@@ -145,6 +148,8 @@ struct recorder_batch {
 	size_t proofs_count; /* of those in it */
 	int64_t begun_ms;
 	struct recorder_rows offsets, letters, inbox;
+	struct recorder_rows
+		told;	   /* the calls of all results, of those too that are written already */
 	bool from_outside; /* the inbox has messages of a dialer of its own */
 	bool classified;   /* and of a classifier */
 	struct result_batch results;

@@ -293,6 +293,13 @@ void recorder_rows_add_letter(struct recorder_rows *letters, const struct dead_l
 		      letters->scratch.len);
 }
 
+void recorder_rows_add_told(struct recorder_rows *told, const char *job_id, const char *call_id)
+{
+	add_text(told, TOLD_JOB_ID, job_id);
+	add_text(told, TOLD_CALL_ID, call_id);
+	told->n++;
+}
+
 void recorder_rows_add_position(struct recorder_rows *offsets, const char *topic,
 				const struct recorder_position *p)
 {
