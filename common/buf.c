@@ -7,12 +7,14 @@
 #include "common/buf.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BUF_FIRST_BYTES 64
+#define EACH_BYTE UINT64_C(0x0101010101010101)
 
 /* What `data` points to before the first append. Nothing but a NUL is ever written here. */
 static char nothing[1];
@@ -46,18 +48,8 @@ void buf_clear(struct buf *b)
 	b->data[0] = '\0';
 }
 
-/* Room for n more bytes and the NUL. */
-static bool buf_reserve(struct buf *b, size_t n)
+static bool buf_grow(struct buf *b, size_t needed)
 {
-	if (b->failed)
-		return false;
-	if (n > b->max_bytes - b->len) {
-		b->failed = true;
-		return false;
-	}
-	size_t needed = b->len + n + 1;
-	if (needed <= b->cap)
-		return true;
 	size_t cap = b->cap ? b->cap : BUF_FIRST_BYTES;
 	while (cap < needed)
 		cap = cap > SIZE_MAX / 2 ? needed : cap * 2;
@@ -71,6 +63,19 @@ static bool buf_reserve(struct buf *b, size_t n)
 	b->data = data;
 	b->cap = cap;
 	return true;
+}
+
+/* Room for n more bytes and the NUL. */
+static inline bool buf_reserve(struct buf *b, size_t n)
+{
+	if (b->failed)
+		return false;
+	if (n > b->max_bytes - b->len) {
+		b->failed = true;
+		return false;
+	}
+	size_t needed = b->len + n + 1;
+	return needed <= b->cap || buf_grow(b, needed);
 }
 
 void buf_add(struct buf *b, const void *bytes, size_t n)
@@ -90,7 +95,10 @@ void buf_adds(struct buf *b, const char *s)
 
 void buf_addc(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
+	if (!buf_reserve(b, 1))
+		return;
+	b->data[b->len++] = c;
+	b->data[b->len] = '\0';
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)
@@ -126,13 +134,14 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 
 /* ---- UTF-8 ---- */
 
-/* Well-formed sequences by RFC 3629: first byte's range, length, range of the second byte. */
+/* Well-formed sequences of several bytes by RFC 3629: first byte's range, length, range of the
+ * second byte. */
 static const struct {
 	unsigned char first, last, length, second_min, second_max;
 } utf8_rows[] = {
-	{0x00, 0x7f, 1, 0x00, 0x00}, {0xc2, 0xdf, 2, 0x80, 0xbf}, {0xe0, 0xe0, 3, 0xa0, 0xbf},
-	{0xe1, 0xec, 3, 0x80, 0xbf}, {0xed, 0xed, 3, 0x80, 0x9f}, {0xee, 0xef, 3, 0x80, 0xbf},
-	{0xf0, 0xf0, 4, 0x90, 0xbf}, {0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
+	{0xc2, 0xdf, 2, 0x80, 0xbf}, {0xe0, 0xe0, 3, 0xa0, 0xbf}, {0xe1, 0xec, 3, 0x80, 0xbf},
+	{0xed, 0xed, 3, 0x80, 0x9f}, {0xee, 0xef, 3, 0x80, 0xbf}, {0xf0, 0xf0, 4, 0x90, 0xbf},
+	{0xf1, 0xf3, 4, 0x80, 0xbf}, {0xf4, 0xf4, 4, 0x80, 0x8f},
 };
 
 size_t utf8_sequence(const char *s, size_t n)
@@ -141,14 +150,15 @@ size_t utf8_sequence(const char *s, size_t n)
 
 	if (n == 0)
 		return 0;
+	if (u[0] < 0x80)
+		return 1;
 	for (size_t i = 0; i < sizeof(utf8_rows) / sizeof(utf8_rows[0]); i++) {
 		size_t length = utf8_rows[i].length;
 		if (u[0] < utf8_rows[i].first || u[0] > utf8_rows[i].last)
 			continue;
 		if (length > n)
 			return 0;
-		if (length > 1 &&
-		    (u[1] < utf8_rows[i].second_min || u[1] > utf8_rows[i].second_max))
+		if (u[1] < utf8_rows[i].second_min || u[1] > utf8_rows[i].second_max)
 			return 0;
 		for (size_t k = 2; k < length; k++) {
 			if ((u[k] & 0xc0) != 0x80)
@@ -171,6 +181,38 @@ size_t utf8_prefix(const char *s, size_t n, size_t max_bytes)
 }
 
 /* ---- Quoting ---- */
+
+static bool is_json_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The high bit of the bytes of `w` that are `c`, and perhaps of bytes above the lowest of them. */
+static uint64_t bytes_equal(uint64_t w, unsigned char c)
+{
+	uint64_t v = w ^ EACH_BYTE * c;
+
+	return (v - EACH_BYTE) & ~v;
+}
+
+size_t json_plain_bytes(const char *s, size_t n)
+{
+	size_t i = 0;
+	uint64_t w;
+
+	for (; n - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s + i, sizeof(w));
+		w = le64toh(w); /* the first byte is the lowest */
+		uint64_t others = w | (w - EACH_BYTE * 0x20) | bytes_equal(w, '"') |
+				  bytes_equal(w, '\\') | bytes_equal(w, 0x7f);
+		others &= EACH_BYTE * 0x80;
+		if (others != 0)
+			return i + (size_t)__builtin_ctzll(others) / 8;
+	}
+	while (i < n && is_json_plain((unsigned char)s[i]))
+		i++;
+	return i;
+}
 
 static char json_short_escape(unsigned char c)
 {
@@ -205,13 +247,29 @@ static int control_code(const char *s, size_t length)
 	return -1;
 }
 
+static void add_plain_string(struct buf *b, const char *s, size_t n)
+{
+	if (!buf_reserve(b, n + 2))
+		return;
+	char *to = b->data + b->len;
+	b->len += n + 2;
+	*to++ = '"';
+	if (n > 0)
+		memcpy(to, s, n);
+	memcpy(to + n, "\"", 2);
+}
+
 void buf_add_json_string(struct buf *b, const char *s, size_t n)
 {
 	size_t plain = 0; /* start of the run that needs no change */
-	size_t i = 0;
+	size_t i = json_plain_bytes(s, n);
 
+	if (i == n) {
+		add_plain_string(b, s, n);
+		return;
+	}
 	buf_addc(b, '"');
-	while (i < n && !b->failed) {
+	for (; i < n && !b->failed; i += json_plain_bytes(s + i, n - i)) {
 		size_t length = utf8_sequence(s + i, n - i);
 		char escape = length == 1 ? json_short_escape((unsigned char)s[i]) : '\0';
 		int control = length > 0 ? control_code(s + i, length) : -1;

@@ -46,6 +46,9 @@ void buf_add_url(struct buf *b, const char *s, size_t n);
  * NULL if the buffer failed or there is no memory. */
 char *buf_detach(struct buf *b);
 
+/* How many bytes at the start of s a JSON string shows as they are and are printable ASCII. */
+size_t json_plain_bytes(const char *s, size_t n);
+
 /* Length of the well-formed UTF-8 sequence at s (1..4, within n bytes), 0 if there is none. */
 size_t utf8_sequence(const char *s, size_t n);
 /* The longest prefix of s, at most max_bytes, that splits no UTF-8 sequence. */

@@ -230,11 +230,16 @@ const char *kafka_header_text(const rd_kafka_message_t *m, const char *name, siz
 
 static bool is_text(const char *s, size_t n)
 {
-	size_t k = 0;
-
-	for (; n > 0 && *s && (k = utf8_sequence(s, n)) > 0; s += k)
+	while (n > 0) {
+		size_t k = json_plain_bytes(s, n);
+		if (k == 0 && *s)
+			k = utf8_sequence(s, n);
+		if (k == 0)
+			return false;
+		s += k;
 		n -= k;
-	return n == 0;
+	}
+	return true;
 }
 
 void kafka_headers_pack(const rd_kafka_message_t *m, struct buf *packed)

@@ -127,6 +127,7 @@ static void json_strings_are_always_valid(void **state)
 	} rows[] = {
 		{"plain", 5, "\"plain\""},
 		{"", 0, "\"\""},
+		{"of more than eight bytes", 24, "\"of more than eight bytes\""},
 		{"a\"b\\c", 5, "\"a\\\"b\\\\c\""},
 		{"\b\f\n\r\t", 5, "\"\\b\\f\\n\\r\\t\""},
 		{"\x01\x1f\x7f", 3, "\"\\u0001\\u001f\\u007f\""},
@@ -152,6 +153,24 @@ static void json_strings_are_always_valid(void **state)
 		assert_string_equal(b.data, rows[i].out);
 	}
 	buf_release(&b);
+}
+
+/* Any byte, at any place in and around eight of them. */
+static void plain_bytes_end_at_the_first_other(void **state)
+{
+	char text[24];
+
+	(void)state;
+	for (unsigned c = 0; c < 256; c++) {
+		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+		for (size_t at = 0; at < sizeof(text); at++) {
+			memset(text, 'x', sizeof(text));
+			text[at] = (char)c;
+			assert_int_equal(json_plain_bytes(text, sizeof(text)),
+					 plain ? sizeof(text) : at);
+			assert_int_equal(json_plain_bytes(text, at), at);
+		}
+	}
 }
 
 static void urls_are_encoded_but_for_unreserved_characters(void **state)
@@ -190,6 +209,7 @@ int main(void)
 		cmocka_unit_test(detached_text_belongs_to_the_caller),
 		cmocka_unit_test(fixed_storage_is_never_left),
 		cmocka_unit_test(json_strings_are_always_valid),
+		cmocka_unit_test(plain_bytes_end_at_the_first_other),
 		cmocka_unit_test(urls_are_encoded_but_for_unreserved_characters),
 		cmocka_unit_test(prefixes_split_no_sequence),
 	};
