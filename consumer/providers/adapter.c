@@ -16,7 +16,6 @@
 #define URL_MAX_BYTES 4096
 #define AUTHORIZATION_MAX_BYTES 4096
 #define BODY_MAX_BYTES (64u << 10)
-#define VARIABLES_MAX_BYTES (32u << 10)
 #define ERROR_TEXTS_BYTES 2048
 #define MASKED_DIGITS_FROM 8
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
@@ -130,49 +129,6 @@ void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_
 	size_t length = utf8_prefix(whole, strlen(whole), max_bytes);
 	memcpy(ret_name, whole, length);
 	ret_name[length] = '\0';
-}
-
-static bool is_own_variable(const char *name)
-{
-	return strcmp(name, "customer_name") == 0 || strcmp(name, "job_id") == 0 ||
-	       strcmp(name, "lead_id") == 0;
-}
-
-/* One that the lead's own variables do not have. */
-static void add_unless(struct buf *b, const json_t *own, const char *name, const char *value)
-{
-	if (value && *value && !json_object_get(own, name))
-		add_member(b, name, value, false);
-}
-
-void add_variables(struct buf *b, const struct dial *d)
-{
-	char name[256];
-	_cleanup_json_ json_t *more = NULL;
-	const char *key;
-	json_t *value;
-
-	add_member(b, "job_id", d->job_id, true);
-	add_member(b, "lead_id", d->lead_id, false);
-	customer_name(d, sizeof(name) - 1, name, sizeof(name));
-	struct buf ignored;
-	char text[128];
-	buf_init_fixed(&ignored, text, sizeof(text));
-	if (d->variables)
-		more = json_parse(d->variables, strlen(d->variables), VARIABLES_MAX_BYTES,
-				  &ignored);
-	add_unless(b, NULL, "customer_name", name);
-	add_unless(b, more, "name", name);
-	add_unless(b, more, "first_name", d->first_name);
-	add_unless(b, more, "last_name", d->last_name);
-	json_object_foreach (more, key, value) {
-		if (is_own_variable(key))
-			continue;
-		buf_addc(b, ',');
-		buf_add_json_string(b, key, strlen(key));
-		buf_addc(b, ':');
-		json_write(value, b);
-	}
 }
 
 void add_metadata(struct buf *b, const struct dial *d)

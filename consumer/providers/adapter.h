@@ -207,7 +207,8 @@ void verdict_unknown(struct verdict *v, const char *reason);
 void verdict_accept(struct verdict *v, const char *provider_call_id, const char *reason);
 /* Foreign words, cut to fit and made text. */
 void verdict_error(struct verdict *v, const char *reason);
-/* `"customer_name":"Ada","job_id":"...","lead_id":"..."` and the lead's own variables. */
+/* `"job_id":"...","lead_id":"...","customer_name":"Ada"` and the lead's own variables, of which
+ * none of these names; none at all of what is no JSON object or longer than 32 kB. */
 void add_variables(struct buf *b, const struct dial *d);
 /* `"customer_name"`'s value: "Ada Lovelace", at most max_bytes; "" if there is no name. */
 void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_t n);
