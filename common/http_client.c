@@ -168,6 +168,8 @@ static void transfer_free(struct transfer *t)
 	if (!t)
 		return;
 	curl_easy_cleanup(t->easy);
+	curl_url_cleanup(t->parts);
+	buf_release(&t->url);
 	buf_release(&t->header_text);
 	buf_release(&t->body);
 	buf_release(&t->answer);
@@ -197,7 +199,6 @@ static CURLcode set_constants(struct transfer *t)
 	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_USERAGENT, c->user_agent);
 	SET(CURLOPT_MAXAGE_CONN, c->o.connection_max_idle_s);
 	SET(CURLOPT_WRITEFUNCTION, on_write);
 	SET(CURLOPT_WRITEDATA, t);
@@ -218,11 +219,13 @@ static struct transfer *transfer_new(struct http_client *c)
 	if (!t)
 		return NULL;
 	t->client = c;
+	buf_init(&t->url, URL_MAX_BYTES);
 	buf_init(&t->header_text, HEADER_TEXT_MAX_BYTES);
 	buf_init(&t->body, BODY_MAX_BYTES);
 	buf_init(&t->answer, 0);
+	t->parts = curl_url();
 	t->easy = curl_easy_init();
-	if (!t->easy || set_constants(t) != CURLE_OK) {
+	if (!t->parts || !t->easy || set_constants(t) != CURLE_OK) {
 		transfer_free(t);
 		return NULL;
 	}
@@ -283,22 +286,23 @@ static bool set_headers(struct transfer *t, const char *const *headers)
 	/* Without a value libcurl sends no such header: no 100-continue, no type that nobody chose.
 	 */
 	static const char *const suppressed[] = {"Expect:", "Content-Type:"};
+	const char *const own[] = {t->client->user_agent, suppressed[0], suppressed[1]};
 	size_t offsets[TRANSFER_HEADERS_MAX];
 	size_t count = 0;
 	bool has_type = false;
 
 	buf_clear(&t->header_text);
 	for (; headers && *headers; headers++) {
-		if (count == TRANSFER_HEADERS_MAX - 2 || strpbrk(*headers, "\r\n"))
+		if (count == TRANSFER_HEADERS_MAX - 3 || strpbrk(*headers, "\r\n"))
 			return false;
 		has_type = has_type ||
 			   strncasecmp(*headers, suppressed[1], strlen(suppressed[1])) == 0;
 		offsets[count++] = t->header_text.len;
 		buf_add(&t->header_text, *headers, strlen(*headers) + 1);
 	}
-	for (size_t i = 0; i < (has_type ? 1 : 2); i++) {
+	for (size_t i = 0; i < (has_type ? 2 : 3); i++) {
 		offsets[count++] = t->header_text.len;
-		buf_add(&t->header_text, suppressed[i], strlen(suppressed[i]) + 1);
+		buf_add(&t->header_text, own[i], strlen(own[i]) + 1);
 	}
 	if (t->header_text.failed)
 		return false;
@@ -309,12 +313,27 @@ static bool set_headers(struct transfer *t, const char *const *headers)
 	return true;
 }
 
+/* One that libcurl can't take apart is left to it, which has words for what is wrong with it. */
+static CURLcode set_url(struct transfer *t, const char *url)
+{
+	if (strcmp(t->url.data, url) == 0)
+		return CURLE_OK;
+	buf_clear(&t->url);
+	CURLcode failed = curl_easy_setopt(t->easy, CURLOPT_URL, url);
+	bool usable = curl_url_set(t->parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK;
+	if (failed == CURLE_OK)
+		failed = curl_easy_setopt(t->easy, CURLOPT_CURLU, usable ? t->parts : NULL);
+	if (failed == CURLE_OK && usable)
+		buf_adds(&t->url, url);
+	return failed;
+}
+
 /* Settings of this request; 0 or the first error. */
 static CURLcode set_request(struct transfer *t, const struct http_request *r, bool post)
 {
 	CURL *e = t->easy;
 	long close_after = r->fresh_connection || t->client->o.connection_max_idle_s == 0;
-	CURLcode failed = curl_easy_setopt(e, CURLOPT_URL, r->url);
+	CURLcode failed = set_url(t, r->url);
 
 #define SET(option, value)                                                                         \
 	do {                                                                                       \
@@ -486,7 +505,9 @@ struct http_client *http_client_new(struct ev_loop *loop, const struct http_clie
 		return NULL;
 	c->loop = loop;
 	c->o = *o;
-	c->user_agent = strdup(o->user_agent);
+	/* As a header of ours: libcurl would put its own together anew for each request. */
+	if (asprintf(&c->user_agent, "User-Agent: %s", o->user_agent) < 0)
+		c->user_agent = NULL;
 	c->multi = curl_multi_init();
 	long kept = o->max_requests > INT32_MAX ? INT32_MAX : (long)o->max_requests;
 	if (!c->user_agent || !c->multi || http_client_loop_init(c) != 0 ||

@@ -9,7 +9,7 @@
 #include "common/buf.h"
 #include "common/http_client.h"
 
-#define TRANSFER_HEADERS_MAX 32
+#define TRANSFER_HEADERS_MAX 33
 
 /* Why one of our callbacks ended a transfer. */
 enum transfer_stop { STOPPED_NOT, STOPPED_HELD, STOPPED_RESEND, STOPPED_TOO_LARGE };
@@ -21,6 +21,8 @@ struct transfer {
 	struct transfer *next_all; /* of client->all */
 	struct http_client *client;
 	CURL *easy;
+	CURLU *parts;	/* of `url`: taken apart once for all requests to it */
+	struct buf url; /* that `easy` is set to; "": another one */
 	bool under_way;
 
 	struct buf header_text;
@@ -47,7 +49,7 @@ struct socket_watch;
 struct http_client {
 	struct ev_loop *loop;
 	struct http_client_options o;
-	char *user_agent;
+	char *user_agent; /* as a header */
 	CURLM *multi;
 	ev_timer timer;
 	struct socket_watch *idle_watches;

@@ -251,6 +251,42 @@ static void test_refused_requests(void **state)
 	teardown(&f);
 }
 
+/* One after the other by the same transfer: none is sent to another's URL. */
+static void test_urls_change(void **state)
+{
+	static const struct {
+		const char *before_port, *behind_port;
+		const char *target; /* NULL: can't be sent to */
+	} rows[] = {
+		{"http://127.0.0.1:", "/a", "POST /a HTTP/1.1\r\n"},
+		{"http://127.0.0.1:", "/a", "POST /a HTTP/1.1\r\n"},
+		{"http://127.0.0.1:", "/a/../b?x=1&y=%20#z", "POST /b?x=1&y=%20 HTTP/1.1\r\n"},
+		{"http://ada:secret@127.0.0.1:", "/a", NULL},
+		{"http://127.0.0.1:", "/a", "POST /a HTTP/1.1\r\n"},
+		{"http://127.0.0.1:9", "/a", NULL},
+		{"http://127.0.0.1:9", "/a", NULL},
+		{"HTTP://127.0.0.1:", "", "POST / HTTP/1.1\r\n"},
+		{"http://127.0.0.1:", "/a", "POST /a HTTP/1.1\r\n"},
+	};
+	static struct peer p;
+	struct fixture f;
+
+	(void)state;
+	peer_start(&p, serve_ok);
+	setup_options(&f, &p, 1, true);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(f.url, sizeof(f.url), "%s%05u%s", rows[i].before_port, p.port,
+			 rows[i].behind_port);
+		run_one(&f);
+		expect(&f, rows[i].target ? HTTP_ANSWERED : HTTP_FAILED, rows[i].target != NULL);
+		if (rows[i].target && !strstr(p.last_request, rows[i].target))
+			fail_msg("%s: %s", f.url, p.last_request);
+	}
+	assert_int_equal(p.requests, 6);
+	teardown(&f);
+	peer_stop(&p);
+}
+
 static void test_bound_and_abort(void **state)
 {
 	static struct peer p;
@@ -337,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_connect_refused),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_refused_requests),
+		cmocka_unit_test(test_urls_change),
 		cmocka_unit_test(test_bound_and_abort),
 		cmocka_unit_test(test_send_from_callback),
 		cmocka_unit_test(test_large_body),
