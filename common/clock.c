@@ -197,6 +197,17 @@ static int days_in_month(int64_t year, int month)
 	return month == 2 && leap_year(year) ? 29 : days[month - 1];
 }
 
+/* `digits` decimal digits and what follows them; returns where that ends. */
+static char *put_digits(char *to, int v, int digits, char then)
+{
+	for (int i = digits - 1; i >= 0; i--) {
+		to[i] = (char)('0' + v % 10);
+		v /= 10;
+	}
+	to[digits] = then;
+	return to + digits + 1;
+}
+
 void time_format(int64_t wall_ms, char ret_text[TIME_TEXT_BYTES])
 {
 	/* Four digits of year have room: 0001-01-01 .. 9999-12-31. */
@@ -218,11 +229,15 @@ void time_format(int64_t wall_ms, char ret_text[TIME_TEXT_BYTES])
 		month--;
 	int day = (int)(days - days_of_date(year, month, 1)) + 1;
 
-	/* The masks tell the compiler what the arithmetic guarantees: the text fits. */
-	snprintf(ret_text, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-		 (unsigned)year % 10000, (unsigned)month % 100, (unsigned)day % 100,
-		 (unsigned)(ms / 3600000) % 100, (unsigned)(ms / 60000 % 60),
-		 (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
+	char *p = ret_text;
+	p = put_digits(p, (int)year, 4, '-');
+	p = put_digits(p, month, 2, '-');
+	p = put_digits(p, day, 2, 'T');
+	p = put_digits(p, (int)(ms / 3600000), 2, ':');
+	p = put_digits(p, (int)(ms / 60000 % 60), 2, ':');
+	p = put_digits(p, (int)(ms / 1000 % 60), 2, '.');
+	p = put_digits(p, (int)(ms % 1000), 3, 'Z');
+	*p = '\0';
 }
 
 /* Reads exactly `digits` decimal digits at *p and steps over them. */
