@@ -65,9 +65,18 @@ struct stop_feed {
 	struct post *posts; /* in the order of their times */
 };
 
+/* WHAT/TENANT/KEY, cut to fit. */
 static void make_key(char ret_key[KEY_BYTES], const char *what, const char *tenant, const char *key)
 {
-	snprintf(ret_key, KEY_BYTES, "%s/%s/%s", what, tenant, key);
+	const char *const parts[] = {what, "/", tenant, "/", key};
+	size_t length = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		size_t n = strnlen(parts[i], KEY_BYTES - 1 - length);
+		memcpy(ret_key + length, parts[i], n);
+		length += n;
+	}
+	ret_key[length] = '\0';
 }
 
 static void forget(struct stop **stops)
@@ -86,11 +95,14 @@ static void forget(struct stop **stops)
 
 static void note_post(struct stop_feed *f, const char *what, const char *tenant, const char *key)
 {
+	int64_t now_ms = clock_boot_ms(f->clock);
 	char text[KEY_BYTES];
 	struct post *p = NULL;
 
 	make_key(text, what, tenant, key);
 	HASH_FIND_STR(f->posts, text, p);
+	if (p && p->at_ms == now_ms)
+		return; /* those behind it in the order are of this time too */
 	if (!p && HASH_COUNT(f->posts) >= POSTS_MAX)
 		p = f->posts;
 	if (p)
@@ -99,8 +111,8 @@ static void note_post(struct stop_feed *f, const char *what, const char *tenant,
 		p = calloc(1, sizeof(*p));
 	if (!p)
 		return;
-	memcpy(p->key, text, sizeof(p->key));
-	p->at_ms = clock_boot_ms(f->clock);
+	memcpy(p->key, text, strlen(text) + 1);
+	p->at_ms = now_ms;
 	HASH_ADD_STR(f->posts, key, p);
 }
 
