@@ -120,13 +120,17 @@ void customer_name(const struct dial *d, size_t max_bytes, char *ret_name, size_
 {
 	const char *first = d->first_name ? d->first_name : "";
 	const char *last = d->last_name ? d->last_name : "";
-
 	char whole[512];
+	struct buf b;
 
 	assert(n > max_bytes && sizeof(whole) > max_bytes + 4);
-	/* snprintf() may cut inside a character, but beyond the prefix that is taken. */
-	snprintf(whole, sizeof(whole), "%s%s%s", first, *first && *last ? " " : "", last);
-	size_t length = utf8_prefix(whole, strlen(whole), max_bytes);
+	/* Cut, perhaps inside a character, but beyond the prefix that is taken. */
+	buf_init_fixed(&b, whole, sizeof(whole));
+	buf_add(&b, first, strnlen(first, b.max_bytes));
+	if (*first && *last)
+		buf_add(&b, " ", b.len < b.max_bytes);
+	buf_add(&b, last, strnlen(last, b.max_bytes - b.len));
+	size_t length = utf8_prefix(whole, b.len, max_bytes);
 	memcpy(ret_name, whole, length);
 	ret_name[length] = '\0';
 }
@@ -344,12 +348,20 @@ static void classify_error(const struct adapter *ad, const struct http_answer *a
 	verdict_refuse(v, rule, reason);
 }
 
+static void unreadable(const struct http_answer *a, const char *error, struct verdict *v)
+{
+	char reason[PROVIDER_ERROR_BYTES];
+
+	snprintf(reason, sizeof(reason), "HTTP %ld: %.200s", a->status, error);
+	verdict_unknown(v, reason);
+}
+
 void adapter_classify(const struct adapter *ad, const char *job_id, const struct http_answer *a,
 		      struct verdict *v)
 {
 	_cleanup_json_ json_t *body = NULL;
 	char text[PROVIDER_ERROR_BYTES];
-	struct buf reason;
+	struct buf error;
 
 	*v = (struct verdict){
 		.result = RESULT_UNKNOWN,
@@ -365,16 +377,16 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 		verdict_unknown(v, a->error ? a->error : "no answer");
 		return;
 	}
-	buf_init_fixed(&reason, text, sizeof(text));
-	buf_addf(&reason, "HTTP %ld: ", a->status);
-	body = json_parse(a->body ? a->body : "", a->body_bytes, PROVIDER_ANSWER_MAX_BYTES,
-			  &reason);
+	buf_init_fixed(&error, text, sizeof(text));
+	body = json_parse(a->body ? a->body : "", a->body_bytes, PROVIDER_ANSWER_MAX_BYTES, &error);
 	if (a->status < 200 || a->status > 299)
 		classify_error(ad, a, body, v);
 	else if (json_is_object(body))
 		ad->read_created(ad, job_id, body, v);
+	else if (body)
+		verdict_unknown(v, "the answer is no JSON object");
 	else
-		verdict_unknown(v, body ? "the answer is no JSON object" : text);
+		unreadable(a, text, v);
 }
 
 void found_call_init(struct found_call *f)
