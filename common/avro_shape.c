@@ -209,9 +209,11 @@ static int compile_record(struct compiler *c, const json_t *j, const char *space
 
 static int compile_enum(struct compiler *c, const json_t *j, uint32_t *ret_node)
 {
-	size_t n = json_array_size(json_object_get(j, "symbols"));
+	const json_t *symbols = json_object_get(j, "symbols");
+	size_t n = json_array_size(symbols);
 	struct avro_node node = {
 		.kind = AVRO_KIND_ENUM,
+		.symbols = symbols,
 		.count = (uint32_t)n,
 		.min_bytes = 1,
 		.expanded = 1,

@@ -12,25 +12,6 @@
 #define AVRO_SHAPE_DEPTH_MAX 16
 #define AVRO_NAME_BYTES 256
 
-/* The primitive kinds are also the indexes of their nodes: each exists once. */
-enum avro_kind {
-	AVRO_KIND_NULL,
-	AVRO_KIND_BOOLEAN,
-	AVRO_KIND_INT,
-	AVRO_KIND_LONG,
-	AVRO_KIND_FLOAT,
-	AVRO_KIND_DOUBLE,
-	AVRO_KIND_BYTES,
-	AVRO_KIND_STRING,
-	AVRO_KIND_PRIMITIVES,
-	AVRO_KIND_FIXED = AVRO_KIND_PRIMITIVES,
-	AVRO_KIND_ENUM,
-	AVRO_KIND_ARRAY,
-	AVRO_KIND_MAP,
-	AVRO_KIND_UNION,
-	AVRO_KIND_RECORD,
-};
-
 struct avro_node {
 	enum avro_kind kind;
 	uint32_t count;	    /* fields, branches, symbols, or bytes of a fixed */
@@ -38,6 +19,7 @@ struct avro_node {
 	uint32_t min_bytes; /* no value is shorter */
 	uint32_t expanded;  /* nodes of the whole tree below, this one included */
 	uint32_t depth;
+	const json_t *symbols; /* of an enum, borrowed from `json` */
 };
 
 struct avro_link {

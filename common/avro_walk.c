@@ -20,6 +20,7 @@ struct walk {
 	const unsigned char *end;
 	const char *path[AVRO_SHAPE_DEPTH_MAX + 1];
 	unsigned depth;
+	struct avro_part *parts; /* of the outermost record; NULL: not asked for */
 	struct buf *error;
 };
 
@@ -122,6 +123,60 @@ static int walk_boolean(struct walk *w)
 	return walk_raw(w, 1);
 }
 
+/* A number that was walked over. */
+static int64_t read_integer(const unsigned char **at)
+{
+	uint64_t v = 0;
+	unsigned shift = 0;
+
+	while (**at >= 0x80) {
+		v |= (uint64_t)(*(*at)++ & 0x7f) << shift;
+		shift += 7;
+	}
+	v |= (uint64_t) * (*at)++ << shift;
+	return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
+/* The value at `at` was walked over. */
+static struct avro_part read_part(const struct walk *w, uint32_t index, const unsigned char *at)
+{
+	const struct avro_node *node = &w->shape->nodes[index];
+
+	if (node->kind == AVRO_KIND_UNION) {
+		uint32_t branch = (uint32_t)read_integer(&at);
+		node = &w->shape->nodes[w->shape->links[node->first + branch].node];
+	}
+	struct avro_part part = {.kind = node->kind};
+	switch (node->kind) {
+	case AVRO_KIND_BOOLEAN:
+		part.number = *at;
+		break;
+	case AVRO_KIND_INT:
+	case AVRO_KIND_LONG:
+		part.number = read_integer(&at);
+		break;
+	case AVRO_KIND_BYTES:
+	case AVRO_KIND_STRING:
+		part.bytes_count = (size_t)read_integer(&at);
+		part.bytes = (const char *)at;
+		break;
+	case AVRO_KIND_ENUM:
+		part.symbol =
+			json_string_value(json_array_get(node->symbols, (size_t)read_integer(&at)));
+		break;
+	case AVRO_KIND_NULL:
+	case AVRO_KIND_FLOAT:
+	case AVRO_KIND_DOUBLE:
+	case AVRO_KIND_FIXED:
+	case AVRO_KIND_ARRAY:
+	case AVRO_KIND_MAP:
+	case AVRO_KIND_UNION:
+	case AVRO_KIND_RECORD:
+		break; /* no field of a message is one */
+	}
+	return part;
+}
+
 static int walk_record(struct walk *w, const struct avro_node *node)
 {
 	const struct avro_link *fields = w->shape->links + node->first;
@@ -129,9 +184,12 @@ static int walk_record(struct walk *w, const struct avro_node *node)
 	/* No deeper than the schema, which is no deeper than the array. */
 	unsigned level = w->depth++;
 	for (uint32_t i = 0; i < node->count; i++) {
+		const unsigned char *start = w->at;
 		w->path[level] = fields[i].name;
 		if (walk_node(w, fields[i].node) != 0)
 			return -1;
+		if (level == 0 && w->parts)
+			w->parts[i] = read_part(w, fields[i].node, start);
 	}
 	w->depth = level;
 	return 0;
@@ -209,7 +267,15 @@ static int walk_node(struct walk *w, uint32_t index)
 	return refuse(w, "a type unknown to the walk");
 }
 
-int avro_walk(const struct avro_shape *s, const void *body, size_t bytes, struct buf *error)
+size_t avro_parts_count(const struct avro_shape *s)
+{
+	const struct avro_node *root = &s->nodes[s->root];
+
+	return root->kind == AVRO_KIND_RECORD ? root->count : 0;
+}
+
+int avro_walk_parts(const struct avro_shape *s, const void *body, size_t bytes,
+		    struct avro_part *ret_parts, struct buf *error)
 {
 	const unsigned char *start = bytes > 0 ? body : (const unsigned char *)"";
 	struct walk w = {
@@ -217,10 +283,16 @@ int avro_walk(const struct avro_shape *s, const void *body, size_t bytes, struct
 		.start = start,
 		.at = start,
 		.end = start + bytes,
+		.parts = avro_parts_count(s) > 0 ? ret_parts : NULL,
 		.error = error,
 	};
 
 	if (walk_node(&w, s->root) != 0)
 		return -1;
 	return left(&w) > 0 ? refuse(&w, "%zu bytes left over", left(&w)) : 0;
+}
+
+int avro_walk(const struct avro_shape *s, const void *body, size_t bytes, struct buf *error)
+{
+	return avro_walk_parts(s, body, bytes, NULL, error);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to bytes and back, by avro-c's generic values and the table of fields.
+ * Messages to bytes, by avro-c's generic values, and back, by the strict walk; both by the table of
+ * fields.
  *
- * All work on schemas is done when one becomes known: for each, a value instance is kept with
- * handles of the fields the table names, so that a message costs no look-up by name and no schema
- * work. Bytes come to avro-c only after the strict walk; its own error texts are not used, because
- * they live in one global buffer that grows from failure to failure.
+ * All work on schemas is done when one becomes known: the places of the fields the table names are
+ * kept, and for what is written a value instance with handles of them, so that a message costs no
+ * look-up by name and no schema work. A message's bytes never come to avro-c; its own error texts
+ * are not used, because they live in one global buffer that grows from failure to failure.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -59,13 +60,20 @@ static bool field_fits(enum msg_field_kind kind, avro_schema_t schema)
 	return false;
 }
 
-static int record_bind(struct msg_record *r, enum msg_type type, struct buf *error)
+/* Where the fields of the table are in a schema. */
+static int schema_bind(avro_schema_t schema, enum msg_type type, int ret_fields[MSG_FIELDS_MAX],
+		       struct buf *error)
 {
 	size_t n;
 	const struct msg_field *rows = msg_fields(type, &n);
 
+	if (!is_avro_record(schema)) {
+		buf_adds(error, "the schema is not a record");
+		return -1;
+	}
 	for (size_t i = 0; i < n; i++) {
-		int at = avro_schema_record_field_get_index(r->schema, rows[i].name);
+		int at = avro_schema_record_field_get_index(schema, rows[i].name);
+		ret_fields[i] = at;
 		if (at < 0) {
 			/* Only what may be absent, or has a default, may be missing. */
 			if (!rows[i].required || rows[i].kind == MSG_FIELD_BOOL)
@@ -73,37 +81,46 @@ static int record_bind(struct msg_record *r, enum msg_type type, struct buf *err
 			buf_addf(error, "the schema has no field %s", rows[i].name);
 			return -1;
 		}
-		if (!field_fits(rows[i].kind,
-				avro_schema_record_field_get_by_index(r->schema, at))) {
+		if (!field_fits(rows[i].kind, avro_schema_record_field_get_by_index(schema, at))) {
 			buf_addf(error, "field %s is of another type", rows[i].name);
 			return -1;
 		}
-		avro_value_get_by_index(&r->value, (size_t)at, &r->fields[i], NULL);
 	}
 	return 0;
+}
+
+static int schema_read(const char *json, size_t bytes, avro_schema_t *ret, struct buf *error)
+{
+	if (avro_schema_from_json_length(json, bytes, ret) == 0)
+		return 0;
+	*ret = NULL;
+	buf_adds(error, "avro-c takes it for no schema");
+	return -1;
 }
 
 static int record_init(struct msg_record *r, enum msg_type type, const char *json, size_t bytes,
 		       struct buf *error)
 {
+	int fields[MSG_FIELDS_MAX];
+	size_t n;
+
 	*r = (struct msg_record){0};
-	if (avro_schema_from_json_length(json, bytes, &r->schema) != 0) {
-		r->schema = NULL;
-		buf_adds(error, "avro-c takes it for no schema");
+	if (schema_read(json, bytes, &r->schema, error) != 0)
 		return -1;
-	}
-	if (!is_avro_record(r->schema)) {
-		buf_adds(error, "the schema is not a record");
+	if (schema_bind(r->schema, type, fields, error) != 0)
 		goto fail;
-	}
 	r->iface = avro_generic_class_from_schema(r->schema);
 	if (!r->iface || avro_generic_value_new(r->iface, &r->value) != 0) {
 		r->value.self = NULL;
 		buf_adds(error, "no memory");
 		goto fail;
 	}
-	if (record_bind(r, type, error) == 0)
-		return 0;
+	msg_fields(type, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (fields[i] >= 0)
+			avro_value_get_by_index(&r->value, (size_t)fields[i], &r->fields[i], NULL);
+	}
+	return 0;
 fail:
 	record_release(r);
 	return -1;
@@ -130,6 +147,36 @@ static void make_known(struct msg_codec *c, enum msg_type type, int32_t id,
 	c->known[c->known_count++].writer = w;
 }
 
+static void writer_free(struct msg_writer *w)
+{
+	avro_shape_free(w->shape);
+	free(w->parts);
+	free(w);
+}
+
+/* 0, or -1 with the reason. */
+static int writer_init(struct msg_writer *w, enum msg_type type, const char *json, size_t bytes,
+		       struct buf *error)
+{
+	avro_schema_t schema;
+
+	w->shape = avro_shape_new(json, bytes, error);
+	if (!w->shape || schema_read(json, bytes, &schema, error) != 0)
+		return -1;
+	int rc = schema_bind(schema, type, w->fields, error);
+	if (rc == 0 && avro_schema_record_size(schema) != avro_parts_count(w->shape)) {
+		buf_adds(error, "avro-c counts other fields");
+		rc = -1;
+	}
+	avro_schema_decref(schema);
+	if (rc != 0)
+		return -1;
+	w->parts = calloc(avro_parts_count(w->shape) + 1, sizeof(*w->parts));
+	if (!w->parts)
+		buf_adds(error, "no memory");
+	return w->parts ? 0 : -1;
+}
+
 /* NULL with the reason. */
 static const struct msg_writer *add_writer(struct msg_codec *c, enum msg_type type, int32_t id,
 					   const char *json, size_t bytes, struct buf *error)
@@ -140,10 +187,8 @@ static const struct msg_writer *add_writer(struct msg_codec *c, enum msg_type ty
 		buf_adds(error, "no memory");
 		return NULL;
 	}
-	w->shape = avro_shape_new(json, bytes, error);
-	if (!w->shape || record_init(&w->record, type, json, bytes, error) != 0) {
-		avro_shape_free(w->shape);
-		free(w);
+	if (writer_init(w, type, json, bytes, error) != 0) {
+		writer_free(w);
 		return NULL;
 	}
 	w->next = c->writers;
@@ -206,16 +251,15 @@ struct msg_codec *msg_codec_new(void)
 		return NULL;
 	buf_init(&c->repaired, 3 * (size_t)MSG_VALUE_BYTES_MAX);
 	buf_init_fixed(&error, why, sizeof(why));
-	c->reader = avro_reader_memory("", 0);
 	c->bytes = avro_writer_memory("", 0);
-	for (int t = 0; c->reader && c->bytes && t < MSG_TYPE_COUNT; t++) {
+	for (int t = 0; c->bytes && t < MSG_TYPE_COUNT; t++) {
 		if (add_builtin(c, (enum msg_type)t, &error) != 0) {
 			/* The unit tests compile every embedded schema. */
 			msg_codec_free(c);
 			return NULL;
 		}
 	}
-	if (c->reader && c->bytes)
+	if (c->bytes)
 		return c;
 	msg_codec_free(c);
 	return NULL;
@@ -228,17 +272,14 @@ void msg_codec_free(struct msg_codec *c)
 	while (c->writers) {
 		struct msg_writer *w = c->writers;
 		c->writers = w->next;
-		record_release(&w->record);
-		avro_shape_free(w->shape);
-		free(w);
+		writer_free(w);
 	}
 	for (int t = 0; t < MSG_TYPE_COUNT; t++)
 		record_release(&c->out[t]);
-	if (c->reader)
-		avro_reader_free(c->reader);
 	if (c->bytes)
 		avro_writer_free(c->bytes);
 	buf_release(&c->repaired);
 	free(c->scratch);
+	free(c->texts);
 	free(c);
 }

@@ -14,7 +14,7 @@
 #define MSG_FOREIGN_SCHEMAS_MAX 256
 #define MSG_KNOWN_SCHEMAS_MAX (MSG_FOREIGN_SCHEMAS_MAX + 64)
 
-/* One record instance of a schema. */
+/* The record instance by which messages of a type are written. */
 struct msg_record {
 	avro_schema_t schema;
 	avro_value_iface_t *iface;
@@ -22,11 +22,12 @@ struct msg_record {
 	avro_value_t fields[MSG_FIELDS_MAX]; /* by row of the table; self NULL: not in the schema */
 };
 
-/* A schema that messages of a type are written with. */
+/* A schema that messages of a type are read with. */
 struct msg_writer {
 	struct msg_writer *next;
 	struct avro_shape *shape;
-	struct msg_record record;
+	struct avro_part *parts;    /* of the message read last, by field of the schema */
+	int fields[MSG_FIELDS_MAX]; /* of the schema, by row of the table; -1: not in it */
 };
 
 struct msg_codec {
@@ -37,10 +38,10 @@ struct msg_codec {
 		const struct msg_writer *writer;
 	} known[MSG_KNOWN_SCHEMAS_MAX];
 	size_t known_count;
-	/* Encoding has instances of its own, so that decoded strings stay. */
+	char *texts; /* of the message read last, each with a NUL */
+	size_t texts_bytes;
 	struct msg_record out[MSG_TYPE_COUNT];
 	int32_t out_ids[MSG_TYPE_COUNT];
-	avro_reader_t reader;
 	avro_writer_t bytes;
 	char *scratch; /* of the body being written */
 	size_t scratch_bytes;

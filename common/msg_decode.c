@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes to structs: frame, writer's schema, strict walk, then avro-c, then the table of fields,
- * each field by its own name and each enum by its symbol. Texts are lent from the writer's cached
- * instance instead of being copied.
+ * Bytes to structs: frame, writer's schema, strict walk, then the table of fields, each field by
+ * its own name and each enum by its symbol. Texts are copied out of the message into memory of the
+ * codec, which has room for all of them beforehand.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/msg_codec.h"
@@ -33,110 +34,108 @@ static void take_absent(const struct msg_field *row, struct msg *m)
 	}
 }
 
-static int take_enum(const struct msg_field *row, avro_value_t *from, char *at, struct buf *error)
+static int take_enum(const struct msg_field *row, const struct avro_part *part, char *at,
+		     struct buf *error)
 {
-	int index;
-
-	if (avro_value_get_enum(from, &index) != 0)
-		return -1;
-	const char *symbol = avro_schema_enum_get(avro_value_get_schema(from), index);
-	for (int v = 0; symbol && v < row->words->count; v++) {
-		if (strcmp(row->words->texts[v], symbol) == 0) {
+	for (int v = 0; part->symbol && v < row->words->count; v++) {
+		if (strcmp(row->words->texts[v], part->symbol) == 0) {
 			memcpy(at, &v, sizeof(v));
 			return 0;
 		}
 	}
 	buf_addf(error, "%s is \"%.64s\", a word of a later version", row->name,
-		 symbol ? symbol : "");
+		 part->symbol ? part->symbol : "");
 	return -1;
 }
 
-static int take_number(const struct msg_field *row, avro_value_t *from, int64_t *ret,
-		       struct buf *error)
+/* Copied to *texts, which moves behind it. */
+static const char *take_text(const struct avro_part *part, char **texts)
 {
-	int32_t small;
+	char *text = *texts;
 
-	if (avro_value_get_type(from) == AVRO_INT32) {
-		if (avro_value_get_int(from, &small) != 0)
-			return -1;
-		*ret = small;
-		return 0;
-	}
-	if (avro_value_get_long(from, ret) != 0)
-		return -1;
-	if (*ret != MSG_NO_INT)
-		return 0;
-	/* It would be taken for absent. */
-	buf_addf(error, "%s is out of range", row->name);
-	return -1;
+	memcpy(text, part->bytes, part->bytes_count);
+	text[part->bytes_count] = '\0';
+	*texts += part->bytes_count + 1;
+	return text;
 }
 
-static int take_present(const struct msg_field *row, avro_value_t *from, struct msg *m,
-			struct buf *error)
+static int take_present(const struct msg_field *row, const struct avro_part *part, struct msg *m,
+			char **texts, struct buf *error)
 {
 	char *at = (char *)m + row->offset;
-	int flag;
-	const void *bytes;
-	size_t n;
 
 	switch (row->kind) {
 	case MSG_FIELD_TEXT:
-		return avro_value_get_string(from, (const char **)at, &n);
+		*(const char **)at = take_text(part, texts);
+		return 0;
 	case MSG_FIELD_BYTES:
-		if (avro_value_get_bytes(from, &bytes, &n) != 0)
-			return -1;
-		*(const char **)at = bytes;
-		*(size_t *)((char *)m + row->size_offset) = n;
+		*(const char **)at = take_text(part, texts);
+		*(size_t *)((char *)m + row->size_offset) = part->bytes_count;
 		return 0;
 	case MSG_FIELD_LONG:
 	case MSG_FIELD_TIME:
-		return take_number(row, from, (int64_t *)at, error);
+		*(int64_t *)at = part->number;
+		if (part->number != MSG_NO_INT)
+			return 0;
+		/* It would be taken for absent. */
+		buf_addf(error, "%s is out of range", row->name);
+		return -1;
 	case MSG_FIELD_FLAG:
+		*(int64_t *)at = part->number;
+		return 0;
 	case MSG_FIELD_BOOL:
-		if (avro_value_get_boolean(from, &flag) != 0)
-			return -1;
-		if (row->kind == MSG_FIELD_BOOL)
-			*(bool *)at = flag != 0;
-		else
-			*(int64_t *)at = flag != 0;
+		*(bool *)at = part->number != 0;
 		return 0;
 	case MSG_FIELD_ENUM:
-		return take_enum(row, from, at, error);
+		return take_enum(row, part, at, error);
 	}
 	return -1;
 }
 
-static int take_field(const struct msg_field *row, const avro_value_t *field, struct msg *m,
-		      struct buf *error)
+/* NULL: the writer's schema has no such field. */
+static int take_field(const struct msg_field *row, const struct avro_part *part, struct msg *m,
+		      char **texts, struct buf *error)
 {
-	avro_value_t from = *field;
-
-	if (from.self && avro_value_get_type(&from) == AVRO_UNION &&
-	    avro_value_get_current_branch(field, &from) != 0)
-		return -1;
-	if (from.self && avro_value_get_type(&from) != AVRO_NULL)
-		return take_present(row, &from, m, error);
+	if (part && part->kind != AVRO_KIND_NULL)
+		return take_present(row, part, m, texts, error);
 	take_absent(row, m);
-	if (from.self && row->required) {
+	if (part && row->required) {
 		buf_addf(error, "%s is null", row->name);
 		return -1;
 	}
 	return 0;
 }
 
+/* Room for all texts of a body, each with a NUL. */
+static int reserve_texts(struct msg_codec *c, size_t body_bytes)
+{
+	size_t needed = body_bytes + MSG_FIELDS_MAX;
+
+	if (needed <= c->texts_bytes)
+		return 0;
+	char *grown = realloc(c->texts, needed);
+	if (!grown)
+		return -1;
+	c->texts = grown;
+	c->texts_bytes = needed;
+	return 0;
+}
+
 /* A walked body into the struct. */
-static int take_body(struct msg_codec *c, const struct msg_writer *w, const char *body,
-		     size_t bytes, struct msg *m, struct buf *error)
+static int take_body(struct msg_codec *c, const struct msg_writer *w, size_t bytes, struct msg *m,
+		     struct buf *error)
 {
 	size_t n;
 	const struct msg_field *rows = msg_fields(m->type, &n);
-	avro_value_t value = w->record.value;
 
-	avro_reader_memory_set_source(c->reader, body, (int64_t)bytes);
-	if (avro_value_reset(&value) != 0 || avro_value_read(c->reader, &value) != 0)
+	if (reserve_texts(c, bytes) != 0) {
+		buf_adds(error, "no memory to decode it");
 		return -1;
+	}
+	char *texts = c->texts;
 	for (size_t i = 0; i < n; i++) {
-		if (take_field(&rows[i], &w->record.fields[i], m, error) != 0)
+		const struct avro_part *part = w->fields[i] < 0 ? NULL : &w->parts[w->fields[i]];
+		if (take_field(&rows[i], part, m, &texts, error) != 0)
 			return -1;
 	}
 	return 0;
@@ -163,16 +162,10 @@ enum msg_decode msg_decode(struct msg_codec *c, enum msg_type type, const void *
 		buf_addf(error, "schema id %ld is not known", (long)*ret_schema_id);
 		return MSG_UNKNOWN_SCHEMA;
 	}
-	if (avro_walk(w->shape, p + MSG_FRAME_BYTES, bytes - MSG_FRAME_BYTES, error) != 0)
+	size_t body_bytes = bytes - MSG_FRAME_BYTES;
+	if (avro_walk_parts(w->shape, p + MSG_FRAME_BYTES, body_bytes, w->parts, error) != 0 ||
+	    take_body(c, w, body_bytes, &m, error) != 0)
 		return MSG_MALFORMED;
-	size_t before = error->len;
-	if (take_body(c, w, (const char *)p + MSG_FRAME_BYTES, bytes - MSG_FRAME_BYTES, &m,
-		      error) != 0) {
-		/* What the walk has passed fails in avro-c for want of memory alone. */
-		if (error->len == before)
-			buf_adds(error, "no memory to decode it");
-		return MSG_MALFORMED;
-	}
 	*ret = m;
 	return MSG_DECODED;
 }

@@ -204,6 +204,57 @@ static void every_cut_is_refused(void **state)
 	avro_shape_free(s);
 }
 
+#define FIELD(name, type) "{\"name\":\"" name "\",\"type\":" type "}"
+
+/* What is walked over is what is read; of a union its branch. */
+static void parts_are_the_fields(void **state)
+{
+	static const char schema[] =
+		"{\"type\":\"record\",\"name\":\"R\",\"fields\":[" FIELD("flag", "\"boolean\"") "," FIELD("small", "\"int\"") "," FIELD("large", "\"long\"") "," FIELD("text", "[\"null\",\"string\"]") "," FIELD(
+			"none",
+			"[\"string\",\"null\"]") "," FIELD("raw",
+							   "\"bytes\"") "," FIELD("color",
+										  "[\"null\"," COLOR
+										  "]") "," FIELD("same",
+												 "\"Color\"") "," FIELD("inner",
+															"{\"type\":\"record\",\"name\":\"I\",\"fields\":[" FIELD(
+																"x",
+																"\"long\"") "]}") "," FIELD("last",
+																			    "\"string\"") "]}";
+	static const unsigned char body[] = {1,	   5,	 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+					     0xff, 0xff, 1,    2,    4,	   'o',	 'k',  2,    0,
+					     2,	   2,	 0,    8,    6,	   'e',	 'n',  'd'};
+	struct avro_part parts[10];
+	struct buf error;
+	struct avro_shape *s = shape_of(schema);
+
+	(void)state;
+	assert_non_null(s);
+	buf_init_fixed(&error, reason, sizeof(reason));
+	assert_int_equal(avro_parts_count(s), 10);
+	assert_int_equal(avro_walk_parts(s, body, sizeof(body), parts, &error), 0);
+	assert_true(parts[0].kind == AVRO_KIND_BOOLEAN && parts[0].number == 1);
+	assert_true(parts[1].kind == AVRO_KIND_INT && parts[1].number == -3);
+	assert_true(parts[2].kind == AVRO_KIND_LONG && parts[2].number == INT64_MIN);
+	assert_true(parts[3].kind == AVRO_KIND_STRING && parts[3].bytes_count == 2);
+	assert_memory_equal(parts[3].bytes, "ok", 2);
+	assert_int_equal(parts[4].kind, AVRO_KIND_NULL);
+	assert_true(parts[5].kind == AVRO_KIND_BYTES && parts[5].bytes_count == 0);
+	assert_true(parts[6].kind == AVRO_KIND_ENUM && parts[7].kind == AVRO_KIND_ENUM);
+	assert_string_equal(parts[6].symbol, "BLUE");
+	assert_string_equal(parts[7].symbol, "RED");
+	assert_int_equal(parts[8].kind, AVRO_KIND_RECORD);
+	assert_true(parts[9].kind == AVRO_KIND_STRING && parts[9].bytes_count == 3);
+	assert_memory_equal(parts[9].bytes, "end", 3);
+	avro_shape_free(s);
+	s = shape_of("{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\","
+		     "\"fields\":[" FIELD("x", "\"long\"") "]}}");
+	assert_int_equal(avro_parts_count(s), 0);
+	assert_int_equal(avro_walk_parts(s, (const unsigned char[]){4, 2, 4, 0}, 4, NULL, &error),
+			 0);
+	avro_shape_free(s);
+}
+
 static void the_reason_names_the_field(void **state)
 {
 	struct avro_shape *s = shape_of(NESTED);
@@ -345,6 +396,7 @@ int main(void)
 		cmocka_unit_test(hostile_bytes_are_refused),
 		cmocka_unit_test(named_types_are_found),
 		cmocka_unit_test(every_cut_is_refused),
+		cmocka_unit_test(parts_are_the_fields),
 		cmocka_unit_test(the_reason_names_the_field),
 		cmocka_unit_test(bad_schemas_are_refused),
 		cmocka_unit_test(depth_is_bounded),
