@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to bytes, by avro-c's generic values, and back, by the strict walk; both by the table of
- * fields.
+ * The schemas of a codec. All work on one is done when it becomes known: the places of the fields
+ * that the table names are kept, so that a message costs no look-up by name and no schema work.
  *
- * All work on schemas is done when one becomes known: the places of the fields the table names are
- * kept, and for what is written a value instance with handles of them, so that a message costs no
- * look-up by name and no schema work. A message's bytes never come to avro-c; its own error texts
- * are not used, because they live in one global buffer that grows from failure to failure.
+ * avro-c has a say on schemas alone: a message's bytes never come to it. Its own error texts are
+ * not used, because they live in one global buffer that grows from failure to failure.
  */
 #include <assert.h>
+#include <avro.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,18 +15,7 @@
 
 #define REFUSAL_BYTES 256
 
-/* ---- Records ---- */
-
-static void record_release(struct msg_record *r)
-{
-	if (r->value.self)
-		avro_value_decref(&r->value);
-	if (r->iface)
-		avro_value_iface_decref(r->iface);
-	if (r->schema)
-		avro_schema_decref(r->schema);
-	*r = (struct msg_record){0};
-}
+/* ---- Fields ---- */
 
 /* Can values of the schema be read as the field's kind? Of a union, the branches but null. */
 static bool field_fits(enum msg_field_kind kind, avro_schema_t schema)
@@ -95,34 +83,6 @@ static int schema_read(const char *json, size_t bytes, avro_schema_t *ret, struc
 		return 0;
 	*ret = NULL;
 	buf_adds(error, "avro-c takes it for no schema");
-	return -1;
-}
-
-static int record_init(struct msg_record *r, enum msg_type type, const char *json, size_t bytes,
-		       struct buf *error)
-{
-	int fields[MSG_FIELDS_MAX];
-	size_t n;
-
-	*r = (struct msg_record){0};
-	if (schema_read(json, bytes, &r->schema, error) != 0)
-		return -1;
-	if (schema_bind(r->schema, type, fields, error) != 0)
-		goto fail;
-	r->iface = avro_generic_class_from_schema(r->schema);
-	if (!r->iface || avro_generic_value_new(r->iface, &r->value) != 0) {
-		r->value.self = NULL;
-		buf_adds(error, "no memory");
-		goto fail;
-	}
-	msg_fields(type, &n);
-	for (size_t i = 0; i < n; i++) {
-		if (fields[i] >= 0)
-			avro_value_get_by_index(&r->value, (size_t)fields[i], &r->fields[i], NULL);
-	}
-	return 0;
-fail:
-	record_release(r);
 	return -1;
 }
 
@@ -232,11 +192,8 @@ static int add_builtin(struct msg_codec *c, enum msg_type type, struct buf *erro
 		if (!msg_codec_writer(c, type, id) &&
 		    !add_writer(c, type, id, json, f->size, error))
 			return -1;
-		if (i == 0) {
+		if (i == 0)
 			c->out_ids[type] = id;
-			if (record_init(&c->out[type], type, json, f->size, error) != 0)
-				return -1;
-		}
 	}
 	return 0;
 }
@@ -249,20 +206,17 @@ struct msg_codec *msg_codec_new(void)
 
 	if (!c)
 		return NULL;
+	buf_init(&c->body, MSG_VALUE_BYTES_MAX - MSG_FRAME_BYTES);
 	buf_init(&c->repaired, 3 * (size_t)MSG_VALUE_BYTES_MAX);
 	buf_init_fixed(&error, why, sizeof(why));
-	c->bytes = avro_writer_memory("", 0);
-	for (int t = 0; c->bytes && t < MSG_TYPE_COUNT; t++) {
+	for (int t = 0; t < MSG_TYPE_COUNT; t++) {
 		if (add_builtin(c, (enum msg_type)t, &error) != 0) {
 			/* The unit tests compile every embedded schema. */
 			msg_codec_free(c);
 			return NULL;
 		}
 	}
-	if (c->bytes)
-		return c;
-	msg_codec_free(c);
-	return NULL;
+	return c;
 }
 
 void msg_codec_free(struct msg_codec *c)
@@ -274,12 +228,8 @@ void msg_codec_free(struct msg_codec *c)
 		c->writers = w->next;
 		writer_free(w);
 	}
-	for (int t = 0; t < MSG_TYPE_COUNT; t++)
-		record_release(&c->out[t]);
-	if (c->bytes)
-		avro_writer_free(c->bytes);
+	buf_release(&c->body);
 	buf_release(&c->repaired);
-	free(c->scratch);
 	free(c->texts);
 	free(c);
 }

@@ -3,8 +3,6 @@
 #ifndef CARILLON_MSG_CODEC_H
 #define CARILLON_MSG_CODEC_H
 
-#include <avro.h>
-
 #include "common/avro_walk.h"
 #include "common/msg_internal.h"
 
@@ -13,14 +11,6 @@
 #define MSG_DECODE_BYTES_MAX (2304 * 1024)
 #define MSG_FOREIGN_SCHEMAS_MAX 256
 #define MSG_KNOWN_SCHEMAS_MAX (MSG_FOREIGN_SCHEMAS_MAX + 64)
-
-/* The record instance by which messages of a type are written. */
-struct msg_record {
-	avro_schema_t schema;
-	avro_value_iface_t *iface;
-	avro_value_t value;
-	avro_value_t fields[MSG_FIELDS_MAX]; /* by row of the table; self NULL: not in the schema */
-};
 
 /* A schema that messages of a type are read with. */
 struct msg_writer {
@@ -40,11 +30,8 @@ struct msg_codec {
 	size_t known_count;
 	char *texts; /* of the message read last, each with a NUL */
 	size_t texts_bytes;
-	struct msg_record out[MSG_TYPE_COUNT];
 	int32_t out_ids[MSG_TYPE_COUNT];
-	avro_writer_t bytes;
-	char *scratch; /* of the body being written */
-	size_t scratch_bytes;
+	struct buf body;     /* of the message being written */
 	struct buf repaired; /* a text whose broken characters are replaced */
 };
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Structs to bytes: the cached instance of the schema is filled by the table of fields, every
- * union's branch is set (avro-c refuses to write one without), and the body goes through scratch
- * memory of the codec, because avro-c writes to memory of known size only.
+ * Structs to bytes, by the table of fields alone: it has the order of the schema, and a unit test
+ * holds both together. A nullable field is a union of null and its type, in this order.
  */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/msg_codec.h"
 
 #define INTEGER_BYTES_MAX 10
+#define BRANCH_NULL 0
+#define BRANCH_VALUE 1
 
 /* Replaces what is no UTF-8, and NUL, which has no place in a C string anyway. */
 static void repair_text(struct buf *out, const char *s, size_t n)
@@ -26,20 +26,35 @@ static void repair_text(struct buf *out, const char *s, size_t n)
 	}
 }
 
-/* Adds the most bytes the text can take to `size`. */
-static int put_text(struct msg_codec *c, avro_value_t *to, const char *s, size_t *size)
+/* A zigzag varint. */
+static void put_integer(struct buf *b, int64_t value)
+{
+	uint64_t v = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+	unsigned char bytes[INTEGER_BYTES_MAX];
+	size_t n = 0;
+
+	for (; v >= 0x80; v >>= 7)
+		bytes[n++] = (unsigned char)(v | 0x80);
+	bytes[n++] = (unsigned char)v;
+	buf_add(b, bytes, n);
+}
+
+static void put_bytes(struct buf *b, const char *s, size_t n)
+{
+	put_integer(b, (int64_t)n);
+	buf_add(b, s, n);
+}
+
+static void put_text(struct msg_codec *c, const char *s)
 {
 	size_t n = strlen(s);
 
-	if (n > MSG_VALUE_BYTES_MAX)
-		return -1;
-	if (!avro_text_valid(s, n)) {
+	if (n <= c->body.max_bytes && !avro_text_valid(s, n)) {
 		repair_text(&c->repaired, s, n);
 		s = c->repaired.data;
 		n = c->repaired.len;
 	}
-	*size += n;
-	return avro_value_set_string_len(to, s, n + 1);
+	put_bytes(&c->body, s, n);
 }
 
 static bool is_absent(const struct msg_field *row, const char *at)
@@ -59,87 +74,62 @@ static bool is_absent(const struct msg_field *row, const char *at)
 	return true;
 }
 
-static int put_present(struct msg_codec *c, const struct msg_field *row, const struct msg *m,
-		       avro_value_t *to, size_t *size)
+static void put_present(struct msg_codec *c, const struct msg_field *row, const struct msg *m)
 {
 	const char *at = (const char *)m + row->offset;
+	int v;
 
 	switch (row->kind) {
 	case MSG_FIELD_TEXT:
-		return put_text(c, to, *(const char *const *)at, size);
-	case MSG_FIELD_BYTES: {
-		const size_t n = *(const size_t *)((const char *)m + row->size_offset);
-		if (n > MSG_VALUE_BYTES_MAX)
-			return -1;
-		*size += n;
-		return avro_value_set_bytes(to, *(char *const *)at, n);
-	}
+		put_text(c, *(const char *const *)at);
+		break;
+	case MSG_FIELD_BYTES:
+		put_bytes(&c->body, *(const char *const *)at,
+			  *(const size_t *)((const char *)m + row->size_offset));
+		break;
 	case MSG_FIELD_LONG:
 	case MSG_FIELD_TIME:
-		return avro_value_set_long(to, *(const int64_t *)at);
+		put_integer(&c->body, *(const int64_t *)at);
+		break;
 	case MSG_FIELD_FLAG:
-		return avro_value_set_boolean(to, *(const int64_t *)at != 0);
+		buf_addc(&c->body, *(const int64_t *)at != 0);
+		break;
 	case MSG_FIELD_BOOL:
-		return avro_value_set_boolean(to, *(const bool *)at);
-	case MSG_FIELD_ENUM: {
-		int v;
+		buf_addc(&c->body, *(const bool *)at);
+		break;
+	case MSG_FIELD_ENUM:
 		memcpy(&v, at, sizeof(v));
 		assert(v >= 0 && v < row->words->count);
-		return avro_value_set_enum(to, v); /* the schema has the table's order */
+		put_integer(&c->body, v); /* the schema has the table's order */
+		break;
 	}
-	}
-	return -1;
 }
 
-static int put_field(struct msg_codec *c, const struct msg_field *row, const struct msg *m,
-		     avro_value_t *to, size_t *size)
+static int put_field(struct msg_codec *c, const struct msg_field *row, const struct msg *m)
 {
 	bool absent = is_absent(row, (const char *)m + row->offset);
-	avro_value_t branch = *to;
 
-	*size += 2 * (size_t)INTEGER_BYTES_MAX; /* branch, and length or number */
 	if (absent && row->required)
 		return -1;
-	/* Nullable ones are ["null", T]. */
-	if (!row->required && avro_value_set_branch(to, absent ? 0 : 1, &branch) != 0)
-		return -1;
-	return absent ? avro_value_set_null(&branch) : put_present(c, row, m, &branch, size);
-}
-
-/* The filled record's body into the scratch memory. `size` is its bound. */
-static int write_body(struct msg_codec *c, struct msg_record *r, size_t size, size_t *ret_bytes)
-{
-	if (size > c->scratch_bytes) {
-		char *grown = realloc(c->scratch, size);
-		if (!grown)
-			return -1;
-		c->scratch = grown;
-		c->scratch_bytes = size;
-	}
-	avro_writer_memory_set_dest(c->bytes, c->scratch, (int64_t)c->scratch_bytes);
-	if (avro_value_write(c->bytes, &r->value) != 0)
-		return -1;
-	*ret_bytes = (size_t)avro_writer_tell(c->bytes);
-	return 0;
+	if (!row->required)
+		put_integer(&c->body, absent ? BRANCH_NULL : BRANCH_VALUE);
+	if (!absent)
+		put_present(c, row, m);
+	return c->body.failed ? -1 : 0;
 }
 
 int msg_encode(struct msg_codec *c, const struct msg *m, struct buf *ret_value)
 {
 	assert((unsigned)m->type < MSG_TYPE_COUNT);
-	struct msg_record *r = &c->out[m->type];
 	uint32_t id = (uint32_t)c->out_ids[m->type];
 	size_t n;
-	size_t size = 0;
-	size_t body_bytes;
 	const struct msg_field *rows = msg_fields(m->type, &n);
 
+	buf_clear(&c->body);
 	for (size_t i = 0; i < n; i++) {
-		if (put_field(c, &rows[i], m, &r->fields[i], &size) != 0)
+		if (put_field(c, &rows[i], m) != 0)
 			return -1;
 	}
-	if (size > MSG_DECODE_BYTES_MAX || write_body(c, r, size, &body_bytes) != 0 ||
-	    body_bytes > MSG_VALUE_BYTES_MAX - MSG_FRAME_BYTES)
-		return -1;
 	const unsigned char frame[MSG_FRAME_BYTES] = {
 		0,
 		(unsigned char)(id >> 24),
@@ -148,6 +138,6 @@ int msg_encode(struct msg_codec *c, const struct msg *m, struct buf *ret_value)
 		(unsigned char)id,
 	};
 	buf_add(ret_value, frame, sizeof(frame));
-	buf_add(ret_value, c->scratch, body_bytes);
+	buf_add(ret_value, c->body.data, c->body.len);
 	return ret_value->failed ? -1 : 0;
 }
