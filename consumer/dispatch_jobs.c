@@ -223,10 +223,17 @@ struct job *job_take(struct job_pool *p, enum job_state state, int32_t partition
 
 bool job_identify(struct job_pool *p, struct job *j, const char *job_id)
 {
-	if (job_find(p, job_id))
+	struct job *other = NULL;
+	size_t n = strlen(job_id);
+	unsigned hash;
+
+	assert(n < sizeof(j->job_id));
+	HASH_VALUE(job_id, n, hash);
+	HASH_FIND_BYHASHVALUE(hh, p->by_id, job_id, n, hash, other);
+	if (other)
 		return false;
-	snprintf(j->job_id, sizeof(j->job_id), "%s", job_id);
-	HASH_ADD_STR(p->by_id, job_id, j);
+	memcpy(j->job_id, job_id, n + 1);
+	HASH_ADD_BYHASHVALUE(hh, p->by_id, job_id, n, hash, j);
 	return true;
 }
 

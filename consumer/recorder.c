@@ -29,44 +29,43 @@
 
 /* ---- The queue ---- */
 
-/* False without memory. */
-static bool keep_headers(struct recorder_item *item, const rd_kafka_message_t *m)
+/* Copies bytes that lie behind an item, and moves `*at` behind them. NULL stays NULL. */
+static void *keep(char **at, const void *bytes, size_t n)
 {
-	char storage[KAFKA_HEADERS_BYTES + 1];
-	struct buf packed;
+	char *kept = *at;
 
-	buf_init_fixed(&packed, storage, sizeof(storage));
-	kafka_headers_pack(m, &packed);
-	item->headers_bytes = packed.len;
-	item->headers = malloc(packed.len + 1);
-	if (item->headers)
-		memcpy(item->headers, packed.data, packed.len + 1);
-	return item->headers != NULL;
+	if (!bytes)
+		return NULL;
+	memcpy(kept, bytes, n);
+	*at += n;
+	return kept;
 }
 
 struct recorder_item *recorder_item_new(struct recorder *r, size_t topic,
 					const rd_kafka_message_t *m)
 {
-	struct recorder_item *item = calloc(1, sizeof(*item));
+	char storage[KAFKA_HEADERS_BYTES + 1];
+	struct buf headers;
+	size_t key_bytes = m->key ? m->key_len : 0, value_bytes = m->payload ? m->len : 0;
 
+	buf_init_fixed(&headers, storage, sizeof(storage));
+	kafka_headers_pack(m, &headers);
+	struct recorder_item *item = malloc(sizeof(*item) + key_bytes + value_bytes + headers.len);
 	if (!item)
 		return NULL;
-	item->recorder = r;
-	item->topic = topic;
-	item->partition = m->partition;
-	item->offset = m->offset;
-	item->key_bytes = m->key ? m->key_len : 0;
-	item->value_bytes = m->payload ? m->len : 0;
-	item->key = m->key ? malloc(item->key_bytes + 1) : NULL;
-	item->value = m->payload ? malloc(item->value_bytes + 1) : NULL;
-	if ((m->key && !item->key) || (m->payload && !item->value) || !keep_headers(item, m)) {
-		recorder_item_free(item);
-		return NULL;
-	}
-	if (m->key)
-		memcpy(item->key, m->key, item->key_bytes);
-	if (m->payload)
-		memcpy(item->value, m->payload, item->value_bytes);
+	char *at = item->bytes;
+	*item = (struct recorder_item){
+		.recorder = r,
+		.topic = topic,
+		.partition = m->partition,
+		.offset = m->offset,
+		.key_bytes = key_bytes,
+		.value_bytes = value_bytes,
+		.headers_bytes = headers.len,
+	};
+	item->key = keep(&at, m->key, key_bytes);
+	item->value = keep(&at, m->payload, value_bytes);
+	item->headers = keep(&at, headers.data, headers.len);
 	return item;
 }
 
@@ -79,9 +78,6 @@ void recorder_item_free(struct recorder_item *item)
 		item->recorder = NULL;
 		return;
 	}
-	free(item->key);
-	free(item->value);
-	free(item->headers);
 	free(item);
 }
 

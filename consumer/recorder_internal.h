@@ -38,15 +38,16 @@ struct recorder_item {
 	size_t topic;
 	int32_t partition;
 	int64_t offset;
-	char *key;
+	const char *key; /* this and the next two are in `bytes` */
 	size_t key_bytes;
-	void *value;
+	const void *value;
 	size_t value_bytes;
-	char *headers; /* packed (common/kafka.h) */
+	const char *headers; /* packed (common/kafka.h) */
 	size_t headers_bytes;
 	enum { ITEM_GOOD, ITEM_DEAD, ITEM_DEAD_SENT, ITEM_DEAD_STORED } state;
 	bool suspect; /* failed alone once */
 	char reason[RECORDER_TEXT_BYTES];
+	char bytes[];
 };
 
 /* NULL without memory. */
