@@ -136,7 +136,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 		t->retry_after_ms = t->date_at = -1; /* those of an interim answer do not count */
 	else if (header_value(line, n, "Retry-After:", text))
 		t->retry_after_ms = parse_retry_after(t->client->o.clock, text);
-	else if (header_value(line, n, "Date:", text))
+	else if (t->wants_date && header_value(line, n, "Date:", text))
 		t->date_at = parse_date(text);
 	return n;
 }
@@ -363,6 +363,7 @@ static bool prepare(struct transfer *t, const struct http_request *r, http_done_
 	assert(post || r->body_bytes == 0);
 	assert(r->timeout_ms > 0);
 	t->once = r->once;
+	t->wants_date = r->wants_date;
 	t->timeout_ms = r->timeout_ms > INT32_MAX ? INT32_MAX : (int)r->timeout_ms;
 	t->may_send = r->may_send;
 	t->done = cb;

@@ -41,6 +41,7 @@ struct http_request {
 	size_t max_response_bytes; /* a longer answer ends the request with HTTP_TOO_LARGE */
 	bool once;
 	bool fresh_connection; /* never on a kept-alive connection */
+	bool wants_date;       /* the answer's date_at is to be told */
 	/*
 	 * Asked in the moment the first byte would leave, on a connection that is ready; false:
 	 * nothing is sent (HTTP_HELD). Without `once` it is asked again at each attempt of
@@ -65,7 +66,8 @@ struct http_answer {
 	const char *body; /* NUL-terminated; after a failure what had come */
 	size_t body_bytes;
 	int64_t retry_after_ms; /* from Retry-After (seconds or date), -1 if none; not capped */
-	int64_t date_at;   /* the server's clock by its Date header, wall ms; -1 if it gave none */
+	int64_t date_at;   /* the server's clock by its Date header, wall ms; -1 if it gave none, or
+			      the request did not want it */
 	const char *error; /* curl's words, NULL when answered */
 	/* Wall clock, ms: when the request began to leave; http_send() if it never did. */
 	int64_t started_at;

@@ -29,6 +29,7 @@ struct transfer {
 	struct curl_slist header_list[TRANSFER_HEADERS_MAX];
 	struct buf body;
 	bool once;
+	bool wants_date;
 	int timeout_ms;
 	bool (*may_send)(void *arg);
 	http_done_cb *done;

@@ -123,6 +123,7 @@ static bool ask(struct lookup *l)
 		.url = l->request.url.data,
 		.headers = headers,
 		.timeout_ms = l->o.timeout_ms,
+		.wants_date = true,
 		.max_response_bytes = l->get || l->candidates_asked > 0 ? CALL_MAX_BYTES
 									: PROVIDER_LIST_MAX_BYTES,
 	};

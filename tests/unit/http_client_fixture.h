@@ -176,7 +176,7 @@ struct result {
 	long status;
 	char body[256];
 	size_t body_bytes;
-	int64_t retry_after_ms;
+	int64_t retry_after_ms, date_at;
 	char error[256];
 	int64_t started_at, answered_at;
 };
@@ -191,6 +191,7 @@ static inline void on_done(void *arg, const struct http_answer *a)
 	r->body_bytes = a->body_bytes;
 	snprintf(r->body, sizeof(r->body), "%s", a->body);
 	r->retry_after_ms = a->retry_after_ms;
+	r->date_at = a->date_at;
 	snprintf(r->error, sizeof(r->error), "%s", a->error ? a->error : "");
 	r->started_at = a->started_at;
 	r->answered_at = a->answered_at;

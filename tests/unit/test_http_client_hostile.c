@@ -281,6 +281,39 @@ static void test_addresses(void **state)
 	assert_false(http_address_is_public(&local));
 }
 
+/* Told to whom wants it. */
+static void test_date(void **state)
+{
+	static const struct {
+		const char *value;
+		bool wanted;
+		int64_t at;
+	} rows[] = {
+		{"Mon, 05 Jan 2026 16:20:11 GMT", true, INT64_C(1767630011000)},
+		{"Mon, 05 Jan 2026 16:20:11 GMT", false, -1},
+		{"yesterday", true, -1},
+		{"", true, -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static struct peer p;
+		struct fixture f;
+		char answer[256];
+		snprintf(answer, sizeof(answer),
+			 "HTTP/1.1 200 OK\r\ndate: %s\r\nContent-Length: 0\r\n\r\n", rows[i].value);
+		peer_start(&p, serve_answer);
+		p.answer = answer;
+		setup(&f, &p);
+		f.request.wants_date = rows[i].wanted;
+		run_one(&f);
+		expect(&f, HTTP_ANSWERED, true);
+		assert_int_equal(f.r.date_at, rows[i].at);
+		teardown(&f);
+		peer_stop(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_odd_answers),
 		cmocka_unit_test(test_retry_after),
+		cmocka_unit_test(test_date),
 		cmocka_unit_test(test_private_address),
 		cmocka_unit_test(test_addresses),
 	};
