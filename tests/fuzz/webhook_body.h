@@ -13,14 +13,6 @@
 #include "webhook/adapter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_options(void);
-
-/* avro-c packs the members of its records, so that what they own is seen through unaligned pointers
- * only. */
-const char *__lsan_default_options(void)
-{
-	return "use_unaligned=1";
-}
 
 #define REASON_BYTES 512
 
