@@ -274,6 +274,7 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 	 */
 	if (up && r->positions_count > 0 && !r->assigning)
 		r->lost_place = true;
+	written_forget(r->o.written);
 	r->time = 0;
 	if (up && r->pg)
 		recorder_advance(r);

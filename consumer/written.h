@@ -16,7 +16,7 @@
 /* Functions take NULL: nothing is noted then. */
 struct written;
 
-/* NULL without memory. Of fixed size: 16384 results, 320 KiB. */
+/* NULL without memory. Of fixed size: 16384 results, 384 KiB. */
 struct written *written_new(void);
 
 /* Takes NULL. */
@@ -28,7 +28,10 @@ void written_add(struct written *w, const char *job_id, enum dispatch_result res
 /* Was this result noted? Only the first time: a second message may say more. */
 bool written_take(struct written *w, const char *job_id, enum dispatch_result result);
 
-/* What was written may be no more: the connection is lost, and the next server may be another. */
+/*
+ * What was written may be no more: a connection is lost, the dispatcher's or the recorder's, and
+ * the next server may be another.
+ */
 void written_forget(struct written *w);
 
 #endif

@@ -236,6 +236,7 @@ struct world {
 	struct config *cfg;
 	struct msg_codec *codec;
 	struct recorder *recorder;
+	struct written *written; /* NULL: nothing is noted */
 };
 
 /* `batch_max`: messages a transaction at most. */
@@ -283,14 +284,25 @@ static inline void world_init(struct world *w, const char *test, const char *bat
 
 static inline void world_start(struct world *w)
 {
-	const struct recorder_options o = {
-		.cfg = w->cfg, .codec = w->codec, .worker = "test/1", .clock = clock_system()};
+	const struct recorder_options o = {.cfg = w->cfg,
+					   .codec = w->codec,
+					   .written = w->written,
+					   .worker = "test/1",
+					   .clock = clock_system()};
 	struct buf error;
 
 	buf_init(&error, 1000);
 	w->recorder = recorder_new(w->loop, &o, &error);
 	assert_non_null(w->recorder);
 	buf_release(&error);
+}
+
+/* The recorder's; it connects again. */
+static inline void end_connections(struct world *w)
+{
+	sql_run(w->db.admin, "select pg_terminate_backend(pid) from pg_stat_activity where "
+			     "application_name = 'carillon-consumer record' and datname = "
+			     "current_database()");
 }
 
 static inline void world_stop(struct world *w)

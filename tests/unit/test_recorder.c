@@ -297,13 +297,6 @@ static void test_blames_no_message_for_another(void **state)
 
 /* ---- PostgreSQL goes away ---- */
 
-static void end_connections(void)
-{
-	sql_run(world.db.admin, "select pg_terminate_backend(pid) from pg_stat_activity where "
-				"application_name = 'carillon-consumer record' and datname = "
-				"current_database()");
-}
-
 static void test_connection_lost(void **state)
 {
 	(void)state;
@@ -317,7 +310,7 @@ static void test_connection_lost(void **state)
 		sql_run(world.db.admin, "lock table call_events");
 		push_redial(i, i, REDIAL_SCHEDULE, "NO_ANSWER");
 		run_for(&world, 0.02);
-		end_connections();
+		end_connections(&world);
 		sql_run(world.db.admin, "commit");
 		run_until_recorded(&world);
 	}
@@ -337,7 +330,7 @@ static void test_database_away(void **state)
 	run_until_recorded(&world);
 	buf_addf(&sql, "alter database %s allow_connections false", world.db.name);
 	sql_run(world.db.server, sql.data);
-	end_connections();
+	end_connections(&world);
 	for (int i = 0; i < 400; i++)
 		push_event(1, 1, EVENT_IN_PROGRESS, T0 + i, NULL);
 	run_for(&world, 0.5);
