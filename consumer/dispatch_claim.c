@@ -384,10 +384,16 @@ static size_t free_slots(const struct dispatcher *d)
 	return used < d->slots ? d->slots - used : 0;
 }
 
+/*
+ * At most half of the slots at once: one half is posted while the database claims the other. With all
+ * of them in one batch either would wait for the other, for ever.
+ */
 static size_t claimable(const struct dispatcher *d)
 {
-	size_t n = free_slots(d);
+	size_t n = free_slots(d), half = (d->slots + 1) / 2;
 
+	if (n > half)
+		n = half;
 	if (d->singly > 0 || d->pool.counts[JOB_WAITING] == 0 ||
 	    !stop_feed_is_fresh(d->o.stop_feed) || !reference_is_ready(d->o.reference))
 		return 0;

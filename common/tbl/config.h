@@ -72,7 +72,7 @@ CONFIG_ROW(STUCK_MINUTES, INT("min"), "10", 1, 1440, NONE, CONFIG_PRODUCER, "a c
 CONFIG_ROW(WORKFLOW_RETENTION_DAYS, INT("days"), "90", 1, 3650, NONE, CONFIG_PRODUCER, "pending calls that are over, and classifications that count no more, are kept for")
 
 /* ---- Dispatching ---- */
-CONFIG_ROW(HTTP_SLOTS, INT("requests"), "512", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")
+CONFIG_ROW(HTTP_SLOTS, INT("requests"), "1024", 1, 65536, NONE, CONFIG_CONSUMER, "most requests to providers at once")
 CONFIG_ROW(JOB_LEASE_S, INT("s"), "60", 2, 3600, NONE, CONFIG_CONSUMER, "a claimed job belongs to its worker for")
 CONFIG_ROW(LEASE_MARGIN_S, INT("s"), "5", 0, 3600, NONE, CONFIG_CONSUMER, "nothing is sent in the last part of a lease")
 CONFIG_ROW(PROVIDER_TIMEOUT_S, INT("s"), "20", 1, 600, NONE, CONFIG_CONSUMER, "longest wait for a provider's answer")
