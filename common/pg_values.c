@@ -38,8 +38,11 @@ const char *pg_text(const PGresult *res, int row, int col)
 void pg_copy(const PGresult *res, int row, int col, char *ret_text, size_t n)
 {
 	const char *text = pg_text(res, row, col);
+	size_t length = text ? strnlen(text, n - 1) : 0;
 
-	snprintf(ret_text, n, "%s", text ? text : "");
+	assert(n > 0);
+	memcpy(ret_text, text ? text : "", length);
+	ret_text[length] = '\0';
 }
 
 int64_t pg_int_or(const PGresult *res, int row, int col, int64_t if_null)
@@ -115,8 +118,17 @@ void pg_array_addn(struct pg_array *a, const char *text, size_t n)
 
 void pg_array_add_int(struct pg_array *a, int64_t v)
 {
+	char digits[24];
+	char *at = digits + sizeof(digits);
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+	do
+		*--at = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (v < 0)
+		*--at = '-';
 	add_separator(a);
-	buf_addf(a->b, "%lld", (long long)v);
+	buf_add(a->b, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 const char *pg_array_finish(struct pg_array *a)
