@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk over a message's bytes, before any library that trusts them. Every read is checked
+ * The walk over a message's bytes, which nobody has checked before. Every read is checked
  * against the end first; every refusal says which field and where, for the dead letter's reason.
  */
 #include "common/avro_walk.h"

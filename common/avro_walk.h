@@ -3,7 +3,7 @@
  * The strict walk: is this a well-formed Avro body of that schema, with nothing left over?
  *
  * avro-c must not see hostile bytes (a six-byte message can make it allocate gigabytes, loop or
- * crash), so each message is walked against its schema, and read by what was walked over: lengths
+ * crash), so each message is read by this walk over its schema instead: lengths
  * within the remaining bytes, block counts bounded, union branch and enum index in range, booleans
  * 0 or 1, texts valid UTF-8 without NUL (nothing of ours could keep one), varints of the range of
  * their type, full consumption. The walk allocates nothing and recurses no deeper than the schema

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/avro_walk.h"
 #include "common/kafka_internal.h"
 
 #define TOPICS_MAX 64
@@ -228,20 +229,6 @@ const char *kafka_header_text(const rd_kafka_message_t *m, const char *name, siz
 	return value;
 }
 
-static bool is_text(const char *s, size_t n)
-{
-	while (n > 0) {
-		size_t k = json_plain_bytes(s, n);
-		if (k == 0 && *s)
-			k = utf8_sequence(s, n);
-		if (k == 0)
-			return false;
-		s += k;
-		n -= k;
-	}
-	return true;
-}
-
 void kafka_headers_pack(const rd_kafka_message_t *m, struct buf *packed)
 {
 	rd_kafka_headers_t *headers;
@@ -256,7 +243,8 @@ void kafka_headers_pack(const rd_kafka_message_t *m, struct buf *packed)
 	     i++) {
 		size_t name_bytes = strlen(name) + 1;
 
-		if (!value || !is_text(name, name_bytes - 1) || !is_text(value, n) ||
+		if (!value || !avro_text_valid(name, name_bytes - 1) ||
+		    !avro_text_valid(value, n) ||
 		    packed->len + name_bytes + n + 1 > packed->max_bytes)
 			continue;
 		buf_add(packed, name, name_bytes);

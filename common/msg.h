@@ -5,8 +5,8 @@
  * unit test holds structs and schemas together.
  *
  * Decoding uses the writer's schema (looked up by id), maps fields and enum symbols by name and
- * gives absent ones their default, because avro-c's own resolution has no defaults and matches
- * enums by index.
+ * gives absent ones their default. avro-c reads the schemas only: its own decoding must not see
+ * hostile bytes, has no defaults and matches enums by index.
  *
  * Strings: NULL means absent (Avro null). Decoded strings belong to the codec and live until its
  * next decode; encoding leaves them alone. Copy what must stay. Times are milliseconds since 1970,

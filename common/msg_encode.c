@@ -51,27 +51,11 @@ static void put_text(struct msg_codec *c, const char *s)
 
 	if (n <= c->body.max_bytes && !avro_text_valid(s, n)) {
 		repair_text(&c->repaired, s, n);
+		c->body.failed |= c->repaired.failed;
 		s = c->repaired.data;
 		n = c->repaired.len;
 	}
 	put_bytes(&c->body, s, n);
-}
-
-static bool is_absent(const struct msg_field *row, const char *at)
-{
-	switch (row->kind) {
-	case MSG_FIELD_TEXT:
-	case MSG_FIELD_BYTES:
-		return *(const char *const *)at == NULL;
-	case MSG_FIELD_LONG:
-	case MSG_FIELD_TIME:
-	case MSG_FIELD_FLAG:
-		return *(const int64_t *)at == MSG_NO_INT;
-	case MSG_FIELD_BOOL:
-	case MSG_FIELD_ENUM:
-		return false;
-	}
-	return true;
 }
 
 static void put_present(struct msg_codec *c, const struct msg_field *row, const struct msg *m)
@@ -107,7 +91,7 @@ static void put_present(struct msg_codec *c, const struct msg_field *row, const 
 
 static int put_field(struct msg_codec *c, const struct msg_field *row, const struct msg *m)
 {
-	bool absent = is_absent(row, (const char *)m + row->offset);
+	bool absent = msg_field_is_absent(row, (const char *)m + row->offset);
 
 	if (absent && row->required)
 		return -1;

@@ -154,3 +154,20 @@ const struct msg_field *msg_fields(enum msg_type type, size_t *ret_count)
 	*ret_count = tables[type].count;
 	return tables[type].rows;
 }
+
+bool msg_field_is_absent(const struct msg_field *row, const void *at)
+{
+	switch (row->kind) {
+	case MSG_FIELD_TEXT:
+	case MSG_FIELD_BYTES:
+		return !*(const char *const *)at;
+	case MSG_FIELD_LONG:
+	case MSG_FIELD_TIME:
+	case MSG_FIELD_FLAG:
+		return *(const int64_t *)at == MSG_NO_INT;
+	case MSG_FIELD_BOOL:
+	case MSG_FIELD_ENUM:
+		break;
+	}
+	return false;
+}

@@ -36,6 +36,8 @@ struct msg_field {
 
 /* The fields of a message type, in the order of its schema. */
 const struct msg_field *msg_fields(enum msg_type type, size_t *ret_count);
+/* `at` is the field in its message. Booleans and words are never absent. */
+bool msg_field_is_absent(const struct msg_field *row, const void *at);
 
 /* The `i`-th embedded schema of a type: the current one is 0, released ones follow. NULL: no more.
  */

@@ -5,23 +5,6 @@
 
 #include "common/msg_internal.h"
 
-static bool is_absent(const struct msg_field *row, const void *at)
-{
-	switch (row->kind) {
-	case MSG_FIELD_TEXT:
-	case MSG_FIELD_BYTES:
-		return !*(const char *const *)at;
-	case MSG_FIELD_LONG:
-	case MSG_FIELD_TIME:
-	case MSG_FIELD_FLAG:
-		return *(const int64_t *)at == MSG_NO_INT;
-	case MSG_FIELD_BOOL:
-	case MSG_FIELD_ENUM:
-		break;
-	}
-	return false;
-}
-
 static void write_bytes(const char *s, size_t n, struct buf *out)
 {
 	size_t k = 0, left = n;
@@ -76,7 +59,7 @@ void msg_write_json(const struct msg *m, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		const void *at = (const char *)m + rows[i].offset;
 
-		if (is_absent(&rows[i], at))
+		if (msg_field_is_absent(&rows[i], at))
 			continue;
 		buf_addf(out, "%s\"%s\":", separator, rows[i].name);
 		write_value(&rows[i], m, at, out);

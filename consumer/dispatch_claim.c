@@ -385,8 +385,8 @@ static size_t free_slots(const struct dispatcher *d)
 }
 
 /*
- * At most half of the slots at once: one half is posted while the database claims the other. With all
- * of them in one batch either would wait for the other, for ever.
+ * At most half of the slots at once: one half is posted while the database claims the other. With
+ * all of them in one batch either would wait for the other, for ever.
  */
 static size_t claimable(const struct dispatcher *d)
 {

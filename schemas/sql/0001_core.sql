@@ -105,6 +105,7 @@ CREATE TABLE leads (
 
 -- A dispatch makes the row a third longer: of a page that is half full not all would find room there, and each that does not
 -- costs an entry in every index.
+
 -- A predicate on what a dispatch changes (stage, call_date) would cost each of them an entry in every index of the table.
 CREATE INDEX leads_unseeded ON leads (id) WHERE seeded_at IS NULL;
 CREATE INDEX leads_phone ON leads (phone_e164);

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The gates: every reason not to dial now, once, over sets.
 --
--- lane_gates() and follow_up_gates() are SQL functions of one SELECT without settings of their own, so that the planner
--- inlines them. A claim asks lane_gates(at) once for its lanes and gives each lane's verdict to the follow_up_gates() of its
+-- lane_gates() and lead_gates() are SQL functions of one SELECT without settings of their own, so that the planner
+-- inlines them. A claim asks lane_gates(at) once for its lanes and gives each lane's verdict to the lead_gates() of its
 -- rows; carillon.gates() unpivots the same columns for `explain`. A boolean column is true when its gate holds. `hold` is the
 -- first of them, in the order of common/tbl/gate.h.
 
@@ -133,7 +133,8 @@ LANGUAGE sql STABLE AS $$
 			ELSE (SELECT (value ->> 'end')::time FROM carillon.settings WHERE key = 'lead_window') END AS w_end
 		OFFSET 0) z
 	-- Most have one zone; only others are worth a sub-select.
-	CROSS JOIN LATERAL (SELECT CASE WHEN (n).use_lead_window THEN cardinality(z.zones) ELSE 0 END AS zones, at AT TIME ZONE z.zones[1] AS now OFFSET 0) w
+	CROSS JOIN LATERAL (SELECT CASE WHEN (n).use_lead_window THEN cardinality(z.zones) ELSE 0 END AS zones,
+		CASE WHEN (n).use_lead_window THEN at AT TIME ZONE z.zones[1] END AS now OFFSET 0) w
 	CROSS JOIN LATERAL (SELECT
 		coalesce(l.phone, '') = '' AS no_phone,
 		l.phone_e164 IS NULL OR NOT carillon.number_is_dialable(l.phone_e164) AS number,

@@ -62,7 +62,7 @@ SELECT setval(pg_get_serial_sequence('follow_ups', 'id'), :calls * 2) \gset _
 
 INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at, claimed_at, posted_at,
 	answered_at, ended_at, http_status, provider_call_id, refusal, error, event_rank, outcome, ended_reason, success, duration_ms)
-SELECT uuid_v7(overlay(lpad(to_hex((extract(epoch FROM m.at) * 1000)::bigint), 12, '0') PLACING '-' FROM 9 FOR 0) || '-7'), 'default', m.i,
+SELECT uuid_v7(lpad(to_hex((extract(epoch FROM m.at) * 1000)::bigint), 12, '0') || '7' || substr(gen_random_uuid()::text, 1, 3)), 'default', m.i,
 	CASE WHEN m.is_campaign THEN 'campaign' ELSE 'follow_up' END, m.lane_id, m.lead_id, a.id, 'vapi', l.phone_e164, 1,
 	CASE m.word WHEN 'refused' THEN 'rejected' ELSE m.word END, 'bench/1', m.at, m.at, m.at, m.at,
 	CASE WHEN m.word IN ('completed', 'failed') THEN m.at + interval '1 minute' END, 201, 'bench-' || m.i,

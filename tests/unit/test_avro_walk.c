@@ -209,18 +209,19 @@ static void every_cut_is_refused(void **state)
 /* What is walked over is what is read; of a union its branch. */
 static void parts_are_the_fields(void **state)
 {
-	static const char schema[] =
-		"{\"type\":\"record\",\"name\":\"R\",\"fields\":[" FIELD("flag", "\"boolean\"") "," FIELD("small", "\"int\"") "," FIELD("large", "\"long\"") "," FIELD("text", "[\"null\",\"string\"]") "," FIELD(
-			"none",
-			"[\"string\",\"null\"]") "," FIELD("raw",
-							   "\"bytes\"") "," FIELD("color",
-										  "[\"null\"," COLOR
-										  "]") "," FIELD("same",
-												 "\"Color\"") "," FIELD("inner",
-															"{\"type\":\"record\",\"name\":\"I\",\"fields\":[" FIELD(
-																"x",
-																"\"long\"") "]}") "," FIELD("last",
-																			    "\"string\"") "]}";
+	/* clang-format off */
+	static const char schema[] = "{\"type\":\"record\",\"name\":\"R\",\"fields\":["
+		FIELD("flag", "\"boolean\"") ","
+		FIELD("small", "\"int\"") ","
+		FIELD("large", "\"long\"") ","
+		FIELD("text", "[\"null\",\"string\"]") ","
+		FIELD("none", "[\"string\",\"null\"]") ","
+		FIELD("raw", "\"bytes\"") ","
+		FIELD("color", "[\"null\"," COLOR "]") ","
+		FIELD("same", "\"Color\"") ","
+		FIELD("inner", "{\"type\":\"record\",\"name\":\"I\",\"fields\":[" FIELD("x", "\"long\"") "]}") ","
+		FIELD("last", "\"string\"") "]}";
+	/* clang-format on */
 	static const unsigned char body[] = {1,	   5,	 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 					     0xff, 0xff, 1,    2,    4,	   'o',	 'k',  2,    0,
 					     2,	   2,	 0,    8,    6,	   'e',	 'n',  'd'};
