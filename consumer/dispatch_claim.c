@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dispatcher's side of the database: one batch at a time, each one transaction of the results
- * that are due and the claim of the jobs that wait. While a batch is under way the next one
+ * Claims: one batch at a time, each one transaction. While a batch is under way the next one
  * gathers, so batches are of hundreds of jobs under load; fewer than 32 wait 2 ms for others.
- * Results are written at once if none were written lately, else a few together.
  *
  * A claim whose answer is lost may have been done. Its jobs are claimed again, and after that (the
  * second claim waits for the first one's locks) those that turn out to be ours are read.
@@ -19,15 +17,12 @@
 #include "consumer_sql.h"
 
 #define ARRAY_MAX_BYTES (1u << 20)
-#define RESULT_GAP_MS 25   /* between two writings of few results */
-#define RESULTS_AT_ONCE 64 /* are not kept waiting */
 /* To start a claim costs the database as much as ten of its rows, and what was published together
  * comes a partition at a time. */
 #define CLAIM_GATHER_MS 2
 #define CLAIMS_AT_ONCE 32 /* wait for no others */
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
-#define NEVER INT64_MAX
 
 void dispatch_claim_init(struct dispatcher *d)
 {
@@ -37,7 +32,6 @@ void dispatch_claim_init(struct dispatcher *d)
 
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		buf_init(bufs[i], ARRAY_MAX_BYTES);
-	result_batch_init(&d->results, d->o.cfg);
 	snprintf(c->lease_s, sizeof(c->lease_s), "%lld", (long long)d->lease_ms / 1000);
 	snprintf(c->check_s, sizeof(c->check_s), "%lld",
 		 (long long)(d->lease_ms + d->post_timeout_ms + d->margin_ms) / 1000);
@@ -51,7 +45,6 @@ void dispatch_claim_release(struct dispatcher *d)
 
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
 		buf_release(bufs[i]);
-	result_batch_release(&d->results);
 }
 
 /* ---- The answer ---- */
@@ -171,32 +164,6 @@ static void drop_rest(struct dispatcher *d)
 	}
 }
 
-static void results_written(struct dispatcher *d)
-{
-	struct job *j, *next;
-
-	for (j = d->pool.lists[JOB_REPORTING]; j; j = next) {
-		next = j->next;
-		if (j->writing)
-			dispatch_written(d, j);
-	}
-	if (d->singly > 0)
-		d->singly--;
-}
-
-/* Those that moved their calls: the recorder need not do it again. */
-static void note_written(struct dispatcher *d, const PGresult *moved)
-{
-	int n = PQntuples(moved), job_id = pg_col(moved, "job_id");
-
-	for (int row = 0; row < n; row++) {
-		const struct job *j = job_find(&d->pool, pg_text(moved, row, job_id));
-
-		if (j && j->writing)
-			written_add(d->o.written, j->job_id, j->verdict.result);
-	}
-}
-
 static void return_claims(struct dispatcher *d, bool lost)
 {
 	struct job *j;
@@ -212,41 +179,6 @@ static void return_claims(struct dispatcher *d, bool lost)
 	}
 }
 
-/* The one result that the database won't have: what it says can't be, so nothing is known. */
-static void refuse_result(struct dispatcher *d, struct job *j, const struct pg_error *e)
-{
-	log_error("result.not_written", LOG_STR("job_id", j->job_id),
-		  LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message));
-	if (j->verdict.result != RESULT_UNKNOWN)
-		verdict_unknown(&j->verdict, e->message);
-	else
-		dispatch_written(d, j);
-}
-
-/* What was to be written is to be written still. */
-static void return_results(struct dispatcher *d)
-{
-	for (struct job *j = d->pool.lists[JOB_REPORTING]; j; j = j->next)
-		j->writing = false;
-	if (d->batch_results > 0)
-		d->result_since_ms = clock_boot_ms(d->o.clock);
-}
-
-static void results_not_written(struct dispatcher *d, const struct pg_error *e)
-{
-	struct job *j, *next;
-	bool refused = e->status == PG_ERROR && !pg_error_is_transient(e) && d->batch_results > 0;
-
-	for (j = d->pool.lists[JOB_REPORTING]; j; j = next) {
-		next = j->next;
-		if (j->writing && refused && d->batch_results == 1 && d->batch_claims == 0)
-			refuse_result(d, j, e);
-	}
-	if (refused && (d->batch_results > 1 || d->batch_claims > 0))
-		d->singly = d->batch_results;
-	return_results(d);
-}
-
 static void wait_a_while(struct dispatcher *d)
 {
 	d->not_before_ms = clock_boot_ms(d->o.clock) +
@@ -256,20 +188,17 @@ static void wait_a_while(struct dispatcher *d)
 static void take_failure(struct dispatcher *d, const struct pg_error *e)
 {
 	return_claims(d, e->status == PG_LOST);
-	results_not_written(d, e);
 	if (e->status != PG_ERROR)
 		return; /* the connection says it when it is back */
 	metric_add(METRIC_PG_RETRIES, NULL, 1);
 	log_warn("claim.failed", LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message),
-		 LOG_INT("claims", d->batch_claims), LOG_INT("results", d->batch_results));
-	if (d->singly == 0 || pg_error_is_transient(e))
-		wait_a_while(d);
+		 LOG_INT("claims", d->batch_claims));
+	wait_a_while(d);
 }
 
 static void on_batch(void *arg, const struct pg_batch_result *b)
 {
 	struct dispatcher *d = arg;
-	const PGresult *claimed = NULL, *mine = NULL;
 	bool not_durable = b->error.status == PG_NOT_DURABLE;
 
 	d->batch_out = false;
@@ -280,52 +209,20 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 	d->errors = 0;
 	if (not_durable)
 		log_error("claim.not_durable", LOG_STR("error", b->error.message));
-	if (d->batch_results > 0 && !not_durable)
-		note_written(d, b->res[0]);
-	if (d->batch_results > 0)
-		results_written(d);
-	if (d->batch_claims > 0) {
-		claimed = b->res[d->batch_results > 0];
-		mine = d->claim.lost > 0 ? b->res[b->n - 1] : NULL;
-		take_verdicts(d, claimed);
-		if (mine)
-			take_mine(d, mine);
-		drop_rest(d);
-	}
-	if (claimed)
-		fail_point(FAIL_JOBS_TAKEN);
+	const PGresult *claimed = b->res[0], *mine = d->claim.lost > 0 ? b->res[1] : NULL;
+	take_verdicts(d, claimed);
+	if (mine)
+		take_mine(d, mine);
+	drop_rest(d);
+	fail_point(FAIL_JOBS_TAKEN);
 	/* The database goes on with the next batch while this one's POSTs are made. */
 	dispatch_claim_pump(d);
-	if (claimed)
-		post_ours(d, claimed, not_durable);
+	post_ours(d, claimed, not_durable);
 	if (mine)
 		post_ours(d, mine, not_durable);
-	dispatch_publish_results(d);
 }
 
 /* ---- The next batch ---- */
-
-static size_t take_results(struct dispatcher *d, size_t max)
-{
-	struct job *j = d->pool.lists[JOB_REPORTING];
-	bool left = false;
-
-	result_batch_clear(&d->results);
-	for (; j; j = j->next) {
-		struct msg_dispatch_result r;
-		if (j->written || j->writing)
-			continue;
-		if (d->results.n == max) {
-			left = true;
-			break;
-		}
-		job_result(j, d->o.worker, &r);
-		result_batch_add(&d->results, &r);
-		j->writing = true;
-	}
-	d->result_since_ms = left ? clock_boot_ms(d->o.clock) : 0;
-	return d->results.n;
-}
 
 /* An account may hold three quarters of the slots when it is not alone. */
 static bool may_claim(const struct dispatcher *d, const struct job *j, bool shared)
@@ -394,29 +291,10 @@ static size_t claimable(const struct dispatcher *d)
 
 	if (n > half)
 		n = half;
-	if (d->singly > 0 || d->pool.counts[JOB_WAITING] == 0 ||
-	    !stop_feed_is_fresh(d->o.stop_feed) || !reference_is_ready(d->o.reference))
+	if (d->pool.counts[JOB_WAITING] == 0 || !stop_feed_is_fresh(d->o.stop_feed) ||
+	    !reference_is_ready(d->o.reference))
 		return 0;
 	return n < d->batch_max ? n : d->batch_max;
-}
-
-/* NEVER: there are none. */
-static int64_t results_due_ms(const struct dispatcher *d)
-{
-	if (d->result_since_ms == 0)
-		return NEVER;
-	if (d->stopping || d->singly > 0 || d->pool.counts[JOB_REPORTING] >= RESULTS_AT_ONCE)
-		return 0;
-	return d->results_sent_ms + RESULT_GAP_MS;
-}
-
-static int64_t claims_due_ms(const struct dispatcher *d)
-{
-	if (d->waiting_since_ms == 0)
-		return NEVER;
-	if (d->pool.counts[JOB_WAITING] >= CLAIMS_AT_ONCE)
-		return 0;
-	return d->waiting_since_ms + CLAIM_GATHER_MS;
 }
 
 static void note_waiting(struct dispatcher *d, int64_t now_ms)
@@ -427,17 +305,13 @@ static void note_waiting(struct dispatcher *d, int64_t now_ms)
 		d->waiting_since_ms = now_ms;
 }
 
-/* What is due already waits for something else than time. */
-static int64_t wait_ms(const struct dispatcher *d, int64_t now_ms)
+/* In how many milliseconds those that wait are to be claimed; -1: none wait. */
+static int64_t claims_wait_ms(const struct dispatcher *d, int64_t now_ms)
 {
-	const int64_t due_ms[] = {results_due_ms(d), claims_due_ms(d)};
-	int64_t next_ms = NEVER;
-
-	for (size_t i = 0; i < sizeof(due_ms) / sizeof(due_ms[0]); i++) {
-		if (due_ms[i] > now_ms && due_ms[i] < next_ms)
-			next_ms = due_ms[i];
-	}
-	return next_ms == NEVER ? -1 : next_ms - now_ms;
+	if (d->waiting_since_ms == 0)
+		return -1;
+	int64_t left_ms = d->waiting_since_ms + CLAIM_GATHER_MS - now_ms;
+	return d->pool.counts[JOB_WAITING] >= CLAIMS_AT_ONCE || left_ms < 0 ? 0 : left_ms;
 }
 
 /* False: nothing is sent, because a parameter passed its bound or there is no memory. */
@@ -453,38 +327,14 @@ static bool send_batch(struct dispatcher *d)
 			       pg_array_finish(&c->account_array),
 			       pg_array_finish(&c->fingerprint_array)};
 	const char *mine[] = {pg_array_finish(&c->lost_array), d->o.worker};
-	const char *const *results = result_batch_params(&d->results);
 
-	if (!jobs || !claim[1] || !claim[5] || !claim[6] || !mine[0] || !results ||
+	if (!jobs || !claim[1] || !claim[5] || !claim[6] || !mine[0] ||
 	    !pg_begin(d->pg, on_batch, d))
 		return false;
-	if (d->batch_results > 0)
-		pg_add(d->pg, CONSUMER_APPLY_RESULTS, RESULT_BATCH_PARAMS, results);
-	if (d->batch_claims > 0) {
-		pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
-		if (c->lost > 0)
-			pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
-	}
+	pg_add(d->pg, CONSUMER_CLAIM_JOBS, sizeof(claim) / sizeof(claim[0]), claim);
+	if (c->lost > 0)
+		pg_add(d->pg, CONSUMER_MY_DIALING, sizeof(mine) / sizeof(mine[0]), mine);
 	pg_commit(d->pg);
-	return true;
-}
-
-/* False: there is nothing to be sent now. */
-static bool make_batch(struct dispatcher *d, int64_t now_ms)
-{
-	if (d->result_since_ms == 0)
-		d->singly = 0;
-	bool results = now_ms >= results_due_ms(d);
-	bool claims = results || now_ms >= claims_due_ms(d);
-
-	d->batch_claims = claims ? take_claims(d, claimable(d)) : 0;
-	if (d->batch_claims == 0 && !results)
-		return false;
-	d->batch_results = results ? take_results(d, d->singly > 0 ? 1 : d->batch_max) : 0;
-	d->batch_sent_ms = now_ms;
-	if (results)
-		d->results_sent_ms = now_ms;
-	note_waiting(d, now_ms);
 	return true;
 }
 
@@ -493,16 +343,20 @@ int64_t dispatch_claim_pump(struct dispatcher *d)
 	int64_t now_ms = clock_boot_ms(d->o.clock);
 
 	note_waiting(d, now_ms);
-	if (d->batch_out || !pg_is_up(d->pg) || now_ms < d->not_before_ms)
+	if (d->batch_out || !dispatcher_has_database(d) || now_ms < d->not_before_ms)
 		return -1;
-	if (!make_batch(d, now_ms))
-		return wait_ms(d, now_ms);
+	int64_t wait_ms = claims_wait_ms(d, now_ms);
+	if (wait_ms != 0)
+		return wait_ms;
+	d->batch_claims = take_claims(d, claimable(d));
+	if (d->batch_claims == 0)
+		return -1;
+	note_waiting(d, now_ms);
+	d->batch_sent_ms = now_ms;
 	d->batch_out = send_batch(d);
 	if (!d->batch_out) {
-		log_error("claim.not_sent", LOG_INT("claims", d->batch_claims),
-			  LOG_INT("results", d->batch_results));
+		log_error("claim.not_sent", LOG_INT("claims", d->batch_claims));
 		return_claims(d, false);
-		return_results(d);
 		wait_a_while(d);
 	}
 	return -1;

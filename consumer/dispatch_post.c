@@ -51,8 +51,9 @@ static void publish_result(struct dispatcher *d, struct job *j)
 /* The database is away or slow: Kafka alone keeps the results meanwhile. */
 static bool writing_is_late(const struct dispatcher *d)
 {
-	return !pg_is_up(d->pg) ||
-	       (d->batch_out && clock_boot_ms(d->o.clock) - d->batch_sent_ms > WRITE_LATE_MS);
+	return !pg_is_up(d->writer) ||
+	       (d->results_out > 0 &&
+		clock_boot_ms(d->o.clock) - d->results_sent_ms > WRITE_LATE_MS);
 }
 
 void dispatch_publish_results(struct dispatcher *d)
@@ -101,8 +102,8 @@ static void log_result(const struct job *j)
 }
 
 /*
- * The job has a result: it is written with the next batch, and published then, so that the recorder
- * finds it applied instead of waiting for the same rows.
+ * The job has a result: it is written with the next batch of them, and published then, so that the
+ * recorder finds it applied instead of waiting for the same rows.
  */
 static void report(struct dispatcher *d, struct job *j)
 {

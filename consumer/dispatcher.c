@@ -54,7 +54,7 @@ static void skip(struct dispatcher *d, const rd_kafka_message_t *m)
 
 static bool can_read(const struct dispatcher *d)
 {
-	return !d->stopping && pg_is_up(d->pg) && d->pool.counts[JOB_FREE] > 0 &&
+	return !d->stopping && dispatcher_has_database(d) && d->pool.counts[JOB_FREE] > 0 &&
 	       d->pool.counts[JOB_DEAD] < DEAD_LETTERS_AT_ONCE;
 }
 
@@ -281,7 +281,10 @@ static void on_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 	struct dispatcher *d = w->data;
 
 	(void)loop, (void)revents;
-	int64_t wait_ms = dispatch_claim_pump(d);
+	int64_t wait_ms = dispatch_results_pump(d);
+	int64_t claims_wait_ms = dispatch_claim_pump(d);
+	if (claims_wait_ms >= 0 && (wait_ms < 0 || claims_wait_ms < wait_ms))
+		wait_ms = claims_wait_ms;
 	ev_timer_stop(d->loop, &d->linger);
 	if (wait_ms >= 0) {
 		ev_timer_set(&d->linger, (double)wait_ms / 1000.0, 0.0);
@@ -300,8 +303,8 @@ static bool is_drained(const struct dispatcher *d)
 
 	for (const struct job *j = d->pool.lists[JOB_WAITING]; j && !lost; j = j->next)
 		lost = j->lost;
-	return !lost && !d->batch_out && n[JOB_CLAIMING] == 0 && n[JOB_POSTING] == 0 &&
-	       n[JOB_REPORTING] == 0 && n[JOB_DEAD] == 0;
+	return !lost && !d->batch_out && d->results_out == 0 && n[JOB_CLAIMING] == 0 &&
+	       n[JOB_POSTING] == 0 && n[JOB_REPORTING] == 0 && n[JOB_DEAD] == 0;
 }
 
 static void end_stop(struct dispatcher *d)
@@ -346,8 +349,6 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 {
 	struct dispatcher *d = arg;
 
-	if (!up)
-		written_forget(d->o.written);
 	if (up) {
 		d->not_before_ms = 0;
 		d->errors = 0;
@@ -356,6 +357,18 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 		log_warn("dispatch.postgres_down", LOG_STR("error", reason));
 	}
 	d->pg_seen = up ? PG_SEEN_UP : PG_SEEN_DOWN;
+}
+
+/* Both connections are to one server: the other one says when it is away. */
+static void on_writer_state(void *arg, bool up, const char *reason)
+{
+	struct dispatcher *d = arg;
+
+	(void)reason;
+	written_forget(d->o.written);
+	if (up)
+		d->write_not_before_ms = 0;
+	d->write_errors = 0;
 }
 
 /* ---- Life ---- */
@@ -389,7 +402,7 @@ static bool connect_all(struct dispatcher *d, struct buf *error)
 {
 	const struct config *cfg = d->o.cfg;
 	const char *topics[] = {topic(d), NULL};
-	const struct pg_options po = {
+	struct pg_options po = {
 		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-dispatcher",
 		.stmts = consumer_stmts,
@@ -426,8 +439,11 @@ static bool connect_all(struct dispatcher *d, struct buf *error)
 	};
 
 	d->pg = pg_new(d->loop, &po);
+	po.application_name = "carillon-dispatcher results";
+	po.on_state = on_writer_state;
+	d->writer = pg_new(d->loop, &po);
 	d->http = http_client_new(d->loop, &ho);
-	if (!d->pg || !d->http) {
+	if (!d->pg || !d->writer || !d->http) {
 		buf_adds(error, "no memory");
 		return false;
 	}
@@ -455,6 +471,7 @@ struct dispatcher *dispatcher_new(struct ev_loop *loop, const struct dispatcher_
 		return NULL;
 	}
 	dispatch_claim_init(d);
+	result_batch_init(&d->results, d->o.cfg);
 	provider_request_init(&d->request);
 	start_watchers(d);
 	if (!connect_all(d, error)) {
@@ -471,12 +488,12 @@ int64_t dispatcher_lag(const struct dispatcher *d)
 
 bool dispatcher_is_ready(const struct dispatcher *d)
 {
-	return !d->stopping && pg_is_up(d->pg) && kafka_consumer_ready(d->kafka);
+	return !d->stopping && dispatcher_has_database(d) && kafka_consumer_ready(d->kafka);
 }
 
 bool dispatcher_has_database(const struct dispatcher *d)
 {
-	return pg_is_up(d->pg);
+	return pg_is_up(d->pg) && pg_is_up(d->writer);
 }
 
 /* What only waited was decided by nobody: its offset is not stored, and it is read again by
@@ -512,7 +529,9 @@ void dispatcher_free(struct dispatcher *d)
 	kafka_consumer_free(d->kafka);
 	http_client_free(d->http);
 	pg_free(d->pg);
+	pg_free(d->writer);
 	dispatch_claim_release(d);
+	result_batch_release(&d->results);
 	provider_request_release(&d->request);
 	job_pool_release(&d->pool);
 	free(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What dispatcher.c (Kafka, life), dispatch_claim.c (PostgreSQL) and dispatch_post.c (HTTP,
- * results) share. */
+/* What dispatcher.c (Kafka, life), dispatch_claim.c (jobs out of PostgreSQL), dispatch_post.c
+ * (HTTP) and dispatch_results.c (results into PostgreSQL) share. */
 #ifndef CARILLON_CONSUMER_DISPATCHER_INTERNAL_H
 #define CARILLON_CONSUMER_DISPATCHER_INTERNAL_H
 
@@ -22,7 +22,8 @@ struct claim_params {
 struct dispatcher {
 	struct ev_loop *loop;
 	struct dispatcher_options o;
-	struct pg *pg;
+	struct pg *pg;	   /* for claims */
+	struct pg *writer; /* for results */
 	struct http_client *http;
 	struct kafka_consumer *kafka;
 	struct job_pool pool;
@@ -49,17 +50,22 @@ struct dispatcher {
 	/* dispatch_claim.c: one batch at a time */
 	bool batch_out;
 	uint64_t batch_number;
-	size_t batch_results, batch_claims;
+	size_t batch_claims;
 	int64_t batch_sent_ms;
 	int64_t waiting_since_ms; /* boot clock, of the first job that waits to be claimed; 0: none
 				   */
 	int64_t not_before_ms;	  /* boot clock: wait after an error */
 	unsigned errors;	  /* in a row */
-	size_t singly;		  /* so many results are written alone: one of them is refused */
-	int64_t result_since_ms;  /* boot clock, when the oldest unwritten result came; 0: none */
-	int64_t results_sent_ms;  /* boot clock, of the last batch with results */
-	struct result_batch results;
 	struct claim_params claim;
+
+	/* dispatch_results.c: one batch at a time */
+	size_t results_out;	     /* results of the batch under way; 0: there is none */
+	size_t singly;		     /* so many results are written alone: one of them is refused */
+	int64_t result_since_ms;     /* boot clock, when the oldest unwritten one came; 0: none */
+	int64_t results_sent_ms;     /* boot clock, of the last batch */
+	int64_t write_not_before_ms; /* boot clock: wait after an error */
+	unsigned write_errors;	     /* in a row */
+	struct result_batch results;
 
 	/* dispatch_post.c */
 	struct provider_request request;
@@ -68,8 +74,8 @@ struct dispatcher {
 /* ---- dispatch_claim.c ---- */
 void dispatch_claim_init(struct dispatcher *d);
 void dispatch_claim_release(struct dispatcher *d);
-/* Starts the next batch if there is something to write or to claim and none is under way. Answers
- * in how many milliseconds it is to be called again; -1: when something happens. */
+/* Starts the next batch if there is something to claim and none is under way. Answers in how many
+ * milliseconds it is to be called again; -1: when something happens. */
 int64_t dispatch_claim_pump(struct dispatcher *d);
 
 /* Columns of claim_jobs.sql and my_dialing.sql. */
@@ -90,6 +96,10 @@ void dispatch_not_sent(struct dispatcher *d, struct job *j, const PGresult *rows
 void dispatch_publish_results(struct dispatcher *d);
 /* The result of a job was written: it is to be published now, and ends with that. */
 void dispatch_written(struct dispatcher *d, struct job *j);
+
+/* ---- dispatch_results.c ---- */
+/* As dispatch_claim_pump(), for what is to be written. */
+int64_t dispatch_results_pump(struct dispatcher *d);
 
 /* ---- dispatcher.c ---- */
 /* Stores the offset if the decision on this job moves its partition's mark. */

@@ -219,6 +219,7 @@ struct world {
 	struct pg *watch;
 	struct reference *reference;
 	struct stop_feed *feed;
+	struct written *written;
 	struct dispatcher *dispatcher; /* or */
 	struct reconciler *reconciler;
 };
@@ -320,7 +321,8 @@ static inline void world_init(struct world *w, const char *test)
 	w->watch = pg_new(w->loop, &po);
 	w->reference = reference_new(w->loop, w->watch, w->cfg);
 	w->feed = stop_feed_new(w->loop, w->watch, 60, &w->clock);
-	assert_true(w->codec && w->reference && w->feed);
+	w->written = written_new();
+	assert_true(w->codec && w->reference && w->feed && w->written);
 }
 
 static inline void world_dispatch(struct world *w)
@@ -330,6 +332,7 @@ static inline void world_dispatch(struct world *w)
 		.codec = w->codec,
 		.reference = w->reference,
 		.stop_feed = w->feed,
+		.written = w->written,
 		.worker = "unit/1",
 		.clock = &w->clock,
 	};
@@ -344,6 +347,7 @@ static inline void world_dispatch(struct world *w)
 static inline void world_release(struct world *w)
 {
 	dispatcher_free(w->dispatcher);
+	written_free(w->written);
 	pg_free(w->watch);
 	reconciler_free(w->reconciler);
 	stop_feed_free(w->feed);
@@ -401,7 +405,8 @@ static inline bool is_idle(const struct world *w)
 {
 	const struct dispatcher *d = w->dispatcher;
 
-	return broker.read == broker.end && d->pool.counts[JOB_FREE] == d->pool.n && !d->batch_out;
+	return broker.read == broker.end && d->pool.counts[JOB_FREE] == d->pool.n &&
+	       !d->batch_out && d->results_out == 0;
 }
 
 /* ---- What is in it ---- */

@@ -226,6 +226,42 @@ static void test_result_is_said_at_last(void **state)
 	assert_said(1, RESULT_ACCEPTED);
 }
 
+static bool is_noted(struct world *w, int n)
+{
+	char job[UUID_TEXT_BYTES];
+
+	seed_job(w, n, "vapi");
+	RUN_UNTIL(w, w->provider.posts == n && is_idle(w));
+	assert_sql(w, "select string_agg(distinct status, ' ') from calls", "calling");
+	job_name(n, job);
+	return written_take(w->written, job, RESULT_ACCEPTED);
+}
+
+/* The recorder need not apply it again; a commit that no standby confirmed can be undone. */
+static void test_what_is_written_is_noted(void **state)
+{
+	struct world *w = *state;
+	char job[UUID_TEXT_BYTES];
+
+	assert_true(is_noted(w, 1));
+	sql_run(w->db.admin,
+		"create function unconfirmed() returns trigger language plpgsql as $$ begin raise warning "
+		"'canceling wait for synchronous replication due to user request'; return null; end $$;"
+		"create trigger unconfirmed after update on calls for each statement "
+		"execute function unconfirmed()");
+	assert_false(is_noted(w, 2));
+	sql_run(w->db.admin, "drop trigger unconfirmed on calls");
+	seed_job(w, 3, "vapi");
+	RUN_UNTIL(w, w->provider.posts == 3 && is_idle(w));
+	sql_run(w->db.admin,
+		"select pg_terminate_backend(pid) from pg_stat_activity where datname = "
+		"current_database() and application_name = 'carillon-dispatcher results'");
+	run_for(w, 0.3);
+	job_name(3, job);
+	assert_false(written_take(w->written, job, RESULT_ACCEPTED));
+	assert_true(is_noted(w, 4));
+}
+
 /* ---- The end ---- */
 
 static void on_stopped(void *arg)
@@ -268,6 +304,7 @@ int main(void)
 		WORLD_TEST(test_repeated_messages),
 		WORLD_TEST(test_dead_letter),
 		WORLD_TEST(test_result_is_said_at_last),
+		WORLD_TEST(test_what_is_written_is_noted),
 		WORLD_TEST(test_stop),
 	};
 
