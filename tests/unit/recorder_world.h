@@ -236,13 +236,12 @@ struct world {
 	struct config *cfg;
 	struct msg_codec *codec;
 	struct recorder *recorder;
-	struct written *written; /* NULL: nothing is noted */
+	struct written *written;
 };
 
-/* `batch_max`: messages a transaction at most. */
-static inline void world_init(struct world *w, const char *test, const char *batch_max)
+static inline void world_init(struct world *w, const char *test)
 {
-	struct buf errors, url, max;
+	struct buf errors, url;
 
 	database_init(&w->db, test);
 	migrate(w->db.admin);
@@ -265,20 +264,18 @@ static inline void world_init(struct world *w, const char *test, const char *bat
 	ev_timer_start(w->loop, &broker.deliver);
 	buf_init(&errors, 4096);
 	buf_init(&url, 4096);
-	buf_init(&max, 100);
 	buf_addf(&url, "DATABASE_URL=postgresql://%s:%s@%s:%s/%s", PQuser(w->db.admin),
 		 PQpass(w->db.admin), PQhost(w->db.admin), PQport(w->db.admin), w->db.name);
-	buf_addf(&max, "RECORD_BATCH_MAX=%s", batch_max);
-	const char *environment[] = {url.data, max.data, "KAFKA_BROKERS=127.0.0.1:1",
+	const char *environment[] = {url.data, "RECORD_BATCH_MAX=50", "KAFKA_BROKERS=127.0.0.1:1",
 				     "TOPIC_PREFIX=test.", NULL};
 	w->cfg = config_load(CONFIG_CONSUMER, environment, &errors);
 	if (!w->cfg)
 		fail_msg("%s", errors.data);
 	buf_release(&errors);
 	buf_release(&url);
-	buf_release(&max);
 	w->codec = msg_codec_new();
-	assert_non_null(w->codec);
+	w->written = written_new();
+	assert_true(w->codec && w->written);
 	w->recorder = NULL;
 }
 
@@ -339,6 +336,7 @@ static inline void world_release(struct world *w)
 	msg_codec_free(w->codec);
 	config_free(w->cfg);
 	database_release(&w->db);
+	written_free(w->written);
 }
 
 static inline void push_bytes(enum msg_type type, const void *bytes, size_t n)
@@ -435,6 +433,7 @@ static inline int world_begin(struct world *w)
 {
 	sql_alone(w->db.admin);
 	sql_run(w->db.admin, forget_sql);
+	written_forget(w->written);
 	broker.delivery_error = NULL;
 	broker.burst = 1000;
 	return 0;
@@ -570,5 +569,32 @@ static inline struct msg stage_of(struct texts *t, const char *to, int64_t at)
 				      .reason = "SALE",
 				      .at = at}};
 }
+
+/* The world of a test program, and what its tests begin and end with. */
+#define RECORDER_WORLD(name)                                                                       \
+	static struct world world;                                                                 \
+	static int set_up(void **state)                                                            \
+	{                                                                                          \
+		(void)state;                                                                       \
+		world_init(&world, name);                                                          \
+		sql_run(world.db.admin, seed_sql);                                                 \
+		return 0;                                                                          \
+	}                                                                                          \
+	static int tear_down(void **state)                                                         \
+	{                                                                                          \
+		(void)state;                                                                       \
+		world_release(&world);                                                             \
+		return 0;                                                                          \
+	}                                                                                          \
+	static inline int begin(void **state)                                                      \
+	{                                                                                          \
+		(void)state;                                                                       \
+		return world_begin(&world);                                                        \
+	}                                                                                          \
+	static inline int end(void **state)                                                        \
+	{                                                                                          \
+		(void)state;                                                                       \
+		return world_end(&world);                                                          \
+	}
 
 #endif

@@ -2,7 +2,7 @@
 /* The recorder when things go wrong: each message still counts once, and none holds others up. */
 #include "tests/unit/recorder_world.h"
 
-static struct world world;
+RECORDER_WORLD("recorder")
 
 #define EVENTS "test.calls.event.v1"
 #define EVENT_LOG (&broker.logs[1])
@@ -25,18 +25,6 @@ static void push_redial(int lead, int call, enum redial_action action, const cha
 	name_call(&t, lead, call);
 	m = redial_of(&t, action, T0 + MINUTE, outcome);
 	push(&world, &m);
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	return world_begin(&world);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	return world_end(&world);
 }
 
 /* ---- Offsets ---- */
@@ -543,21 +531,6 @@ static void test_stage_and_pause(void **state)
 		&world,
 		"select string_agg(state, ' ' order by id) from call_events where message = 'stage'",
 		"history applied history history");
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	world_init(&world, "recorder", "50");
-	sql_run(world.db.admin, seed_sql);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_release(&world);
-	return 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

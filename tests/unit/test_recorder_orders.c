@@ -10,7 +10,7 @@
 #define SEEDS 4
 #define ROUNDS 6
 
-static struct world world;
+RECORDER_WORLD("recorder_orders")
 
 /* Deterministic, so that a failing seed can be run again. */
 static uint64_t random_state;
@@ -178,21 +178,6 @@ static void test_order_does_not_matter(void **state)
 		}
 		free(expected);
 	}
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	world_init(&world, "recorder_orders", "50");
-	sql_run(world.db.admin, seed_sql);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_release(&world);
-	return 0;
 }
 
 int main(void)

@@ -2,34 +2,7 @@
 /* What others learn of the recorder. */
 #include "tests/unit/recorder_world.h"
 
-static struct world world;
-
-static int set_up(void **state)
-{
-	(void)state;
-	world_init(&world, "recorder_read", "50");
-	sql_run(world.db.admin, seed_sql);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_release(&world);
-	return 0;
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	return world_begin(&world);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	return world_end(&world);
-}
+RECORDER_WORLD("recorder_read")
 
 /* Up to when all is applied is told while a call's fate is looked for, and not before it is so. */
 static void test_tells_what_is_read(void **state)

@@ -4,39 +4,7 @@
 
 #define JOB_1 "00000000-0000-0000-0000-000000000001"
 
-static struct world world;
-
-static int set_up(void **state)
-{
-	(void)state;
-	world_init(&world, "written", "50");
-	sql_run(world.db.admin, seed_sql);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_release(&world);
-	return 0;
-}
-
-static int begin(void **state)
-{
-	(void)state;
-	world.written = written_new();
-	assert_non_null(world.written);
-	return world_begin(&world);
-}
-
-static int end(void **state)
-{
-	int ended = world_end(&world);
-
-	(void)state;
-	written_free(world.written);
-	return ended;
-}
+RECORDER_WORLD("written")
 
 static void push_accepted(void)
 {
