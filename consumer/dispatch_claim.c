@@ -292,8 +292,8 @@ static size_t claimable(const struct dispatcher *d)
 	if (n > half)
 		n = half;
 	if (d->pool.counts[JOB_WAITING] == 0 || !stop_feed_is_fresh(d->o.stop_feed) ||
-	    !reference_is_ready(d->o.reference))
-		return 0;
+	    !reference_is_ready(d->o.reference) || d->write_errors > 0 || d->singly > 0)
+		return 0; /* nor while what was dialed can't be written */
 	return n < d->batch_max ? n : d->batch_max;
 }
 

@@ -359,16 +359,22 @@ static void on_pg_state(void *arg, bool up, const char *reason)
 	d->pg_seen = up ? PG_SEEN_UP : PG_SEEN_DOWN;
 }
 
-/* Both connections are to one server: the other one says when it is away. */
+/* That the server is away says the other connection. */
 static void on_writer_state(void *arg, bool up, const char *reason)
 {
 	struct dispatcher *d = arg;
 
-	(void)reason;
 	written_forget(d->o.written);
-	if (up)
-		d->write_not_before_ms = 0;
+	d->write_not_before_ms = 0;
 	d->write_errors = 0;
+	if (up) {
+		if (d->writer_missed)
+			log_info("dispatch.results_connected");
+		d->writer_missed = false;
+	} else if (!d->writer_missed && d->pg_seen == PG_SEEN_UP) {
+		log_warn("dispatch.results_not_connected", LOG_STR("error", reason));
+		d->writer_missed = true;
+	}
 }
 
 /* ---- Life ---- */

@@ -39,6 +39,7 @@ struct dispatcher {
 	bool stalled;	 /* on_message said no */
 	int64_t read_again_ms; /* boot clock: there was no memory for a message */
 	enum { PG_SEEN_NOT_YET, PG_SEEN_UP, PG_SEEN_DOWN } pg_seen; /* what was logged last */
+	bool writer_missed; /* logged: there is a connection for claims, none for results */
 	int64_t schema_wait_since_ms; /* boot clock; 0: no message waits for its schema */
 	int32_t schema_wait_id;
 	bool schema_refused; /* the registry does not know schema_wait_id */

@@ -262,6 +262,27 @@ static void test_what_is_written_is_noted(void **state)
 	assert_true(is_noted(w, 4));
 }
 
+/* Others of its batch are written, one by one; of the one that is refused nothing is known. */
+static void test_result_that_is_refused(void **state)
+{
+	struct world *w = *state;
+
+	sql_run(w->db.admin,
+		"create function refuse() returns trigger language plpgsql as $$ begin "
+		"if new.status = 'calling' then raise 'never this one'; end if; return null; end $$;"
+		"create trigger refuse after update on calls for each row "
+		"when (new.follow_up_id = 2) execute function refuse()");
+	for (int n = 1; n <= 3; n++)
+		seed_job(w, n, "vapi");
+	RUN_UNTIL(w, w->provider.posts == 3 && is_idle(w));
+	assert_sql(w, "select string_agg(status, ' ' order by follow_up_id) from calls",
+		   "calling unknown calling");
+	seed_job(w, 4, "vapi");
+	RUN_UNTIL(w, w->provider.posts == 4 && is_idle(w));
+	assert_sql(w, "select status from calls where follow_up_id = 4", "calling");
+	assert_int_equal(broker.said_count, 4);
+}
+
 /* ---- The end ---- */
 
 static void on_stopped(void *arg)
@@ -305,6 +326,7 @@ int main(void)
 		WORLD_TEST(test_dead_letter),
 		WORLD_TEST(test_result_is_said_at_last),
 		WORLD_TEST(test_what_is_written_is_noted),
+		WORLD_TEST(test_result_that_is_refused),
 		WORLD_TEST(test_stop),
 	};
 
