@@ -409,6 +409,20 @@ static inline bool is_idle(const struct world *w)
 	       !d->batch_out && d->results_out == 0;
 }
 
+/* Commits of what does this are confirmed by no standby. */
+static inline void leave_unconfirmed(struct world *w, const char *what)
+{
+	char sql[500];
+
+	snprintf(sql, sizeof(sql),
+		 "create function unconfirmed() returns trigger language plpgsql as $$ begin "
+		 "raise warning 'canceling wait for synchronous replication due to user request'; "
+		 "return null; end $$; create trigger unconfirmed after %s "
+		 "for each statement execute function unconfirmed()",
+		 what);
+	sql_run(w->db.admin, sql);
+}
+
 /* ---- What is in it ---- */
 
 static inline void job_name(int n, char ret_id[UUID_TEXT_BYTES])

@@ -244,11 +244,7 @@ static void test_what_is_written_is_noted(void **state)
 	char job[UUID_TEXT_BYTES];
 
 	assert_true(is_noted(w, 1));
-	sql_run(w->db.admin,
-		"create function unconfirmed() returns trigger language plpgsql as $$ begin raise warning "
-		"'canceling wait for synchronous replication due to user request'; return null; end $$;"
-		"create trigger unconfirmed after update on calls for each statement "
-		"execute function unconfirmed()");
+	leave_unconfirmed(w, "update on calls");
 	assert_false(is_noted(w, 2));
 	sql_run(w->db.admin, "drop trigger unconfirmed on calls");
 	seed_job(w, 3, "vapi");

@@ -133,11 +133,7 @@ static void test_claim_that_is_not_durable(void **state)
 {
 	struct world *w = *state;
 
-	sql_run(w->db.admin,
-		"create function unconfirmed() returns trigger language plpgsql as $$ begin raise warning "
-		"'canceling wait for synchronous replication due to user request'; return null; end $$;"
-		"create trigger unconfirmed after insert on live for each statement "
-		"execute function unconfirmed()");
+	leave_unconfirmed(w, "insert on live");
 	seed_job(w, 1, "vapi");
 	RUN_UNTIL(w, broker.said_count == 1 && is_idle(w));
 	assert_said(1, RESULT_NOT_SENT);
