@@ -19,10 +19,12 @@ carillon_port=${CARILLON_PORT:-25950}
 
 BROKER=carillon_broker
 
-# All is done when every call is accepted and the recorder too has been through all results.
-RECORDED_SQL="select least(
-	(select count(*) from carillon.calls where status = 'calling' and provider_call_id = 'pv_' || job_id || '_1'),
-	(select coalesce(sum(next), 0) from carillon.applied_offsets where topic like '%dispatch.result%'))"
+# All is done when every call is accepted and the recorder too has been through all results. It is asked many times while the
+# last results are on their way: the calls are read once there is a result for each.
+RECORDED_SQL="with applied as (select coalesce(sum(next), 0) as n from carillon.applied_offsets where topic like '%dispatch.result%')
+select case when n < (select count(*) from carillon.live) then 0
+	else least(n, (select count(*) from carillon.calls where status = 'calling' and provider_call_id = 'pv_' || job_id || '_1')) end
+from applied"
 
 # The broker is running before the work begins and after it, as the database is.
 carillon_broker() {

@@ -3,6 +3,7 @@
  * The consumer of common/kafka.h: each message once and in order through back-pressure, pauses,
  * seeks and rebalances.
  */
+#include "common/clock.h"
 #include "tests/unit/kafka_member.h"
 
 static void test_back_pressure(void **state)
@@ -55,6 +56,31 @@ static void test_long_back_pressure(void **state)
 	assert_int_equal(s.out_of_order, 0);
 	assert_int_equal(s.assigns, 1);
 	assert_int_equal(s.errors, 0);
+	kafka_consumer_free(s.c);
+}
+
+/* What was read ahead meanwhile doesn't keep what comes next waiting. */
+static void test_pressure_with_much_read_ahead(void **state)
+{
+	struct member s = {.from = -1, .accept = 1};
+	int64_t waited_ms = 0;
+
+	(void)state;
+	start(&s);
+	for (int round = 0; round < 8; round++) {
+		produce(2000 * round, 1000);
+		RUN_UNTIL(mock.loop, JOIN_S, s.refused == 1 + round);
+		run_for(mock.loop, 0.1);
+		produce(2000 * round + 1000, 1000);
+		int64_t resumed_ms = clock_boot_ms(clock_system());
+		s.accept = 2 * 2000 - 1;
+		kafka_consumer_resume(s.c);
+		RUN_UNTIL(mock.loop, 10.0, s.count == 4000 * (round + 1));
+		waited_ms += clock_boot_ms(clock_system()) - resumed_ms;
+		s.accept = 1;
+	}
+	assert_int_equal(s.out_of_order, 0);
+	assert_in_range(waited_ms, 0, 3000);
 	kafka_consumer_free(s.c);
 }
 
@@ -154,6 +180,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_back_pressure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_back_pressure, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pressure_with_much_read_ahead, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rebalance, setup, teardown),
 	};
