@@ -9,8 +9,10 @@ WITH given AS MATERIALIZED (
 		from_ms(posted_ms) AS posted_at, from_ms(answered_ms) AS answered_at, from_ms(retry_ms) AS retry_at,
 		coalesce(result = 'refused' AND refusal IN ('number', 'configuration'), false) AS for_good,
 		(result = 'accepted' OR result = 'refused' AND coalesce(refusal, 'retry') IN ('retry', 'number', 'configuration'))::integer AS counts
-	FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
-		r (job_id, result, refusal, provider_call_id, http_status, error, posted_ms, answered_ms, retry_ms)
+	-- Side by side in the list: in FROM each array would be stored away first, a row for each of its elements.
+	FROM (SELECT unnest($1::uuid[]) AS job_id, unnest($2::text[]) AS result, unnest($3::text[]) AS refusal, unnest($4::text[]) AS provider_call_id,
+		unnest($5::integer[]) AS http_status, unnest($6::text[]) AS error, unnest($7::bigint[]) AS posted_ms, unnest($8::bigint[]) AS answered_ms,
+		unnest($9::bigint[]) AS retry_ms) r
 	ORDER BY job_id, result   -- of several for one job, `accepted` comes first
 ), verdict AS (   -- locks the calls in the order of their ids; the second of two at once finds them moved
 	UPDATE calls c SET

@@ -4,7 +4,9 @@
 -- phone. What is held goes back to the queue here and now; every job gets a verdict.
 -- Sets inside the statement are compared by hashed sub-selects: the planner takes them for tiny and would loop over joins.
 -- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look, $6 account names,
--- $7 fingerprints of the credentials that this worker posts with: a list read with others proves nothing about the call
+-- $7 fingerprints of the credentials that this worker posts with: a list read with others proves nothing about the call,
+-- $8 whether what is live or in the ledger already may be met. To ask before each entry costs an eighth of this statement, so the
+-- first try does without; where another worker has entered a phone since the gates looked, it fails as a whole and comes again.
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (
@@ -25,10 +27,17 @@ WITH job AS MATERIALIZED (
 		WHERE n.lane_id = m.lane_id OFFSET 0) g
 ), entered AS (
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+	SELECT DISTINCT ON (k.phone, k.tenant_id) k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
+		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
+	FROM checked k WHERE k.hold IS NULL AND NOT $8::boolean
+	ORDER BY k.phone, k.tenant_id   -- one order for all workers: no deadlock on the phones
+	RETURNING job_id
+), entered_if_free AS (
+	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
 		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
-	FROM checked k WHERE k.hold IS NULL
-	ORDER BY k.phone, k.tenant_id   -- one order for all workers: no deadlock on the phones
+	FROM checked k WHERE k.hold IS NULL AND $8::boolean AND NOT EXISTS (SELECT FROM calls c WHERE c.job_id = k.job_id)
+	ORDER BY k.phone, k.tenant_id
 	ON CONFLICT DO NOTHING
 	RETURNING job_id
 ), ledger AS (
@@ -37,8 +46,7 @@ WITH job AS MATERIALIZED (
 	SELECT k.job_id, k.tenant_id, k.follow_up_id, k.kind, k.lane_id, k.lead_id, k.account_id, k.provider, k.phone,
 		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by,
 		($7::text[])[array_position($6::text[], k.account)]
-	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered)) IS TRUE
-	ON CONFLICT DO NOTHING
+	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered UNION ALL SELECT job_id FROM entered_if_free)) IS TRUE
 	RETURNING job_id, follow_up_id
 ), dialing AS (
 	UPDATE follow_ups f SET status = 'dialing' FROM ledger l WHERE f.id = l.follow_up_id

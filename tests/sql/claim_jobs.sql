@@ -18,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(82);
+SELECT plan(88);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -28,7 +28,8 @@ CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bi
 CREATE FUNCTION fx.claim(jobs uuid[], follow_ups bigint[], worker text DEFAULT 'worker/1') RETURNS SETOF fx.verdict LANGUAGE plpgsql AS $$
 BEGIN
 	SET LOCAL ROLE carillon_consumer;
-	RETURN QUERY EXECUTE format('EXECUTE claim_jobs(%L, %L, %L, 60, 85, ''{fx-two,fx-one}'', ''{xyz,abc}'')', jobs, follow_ups, worker);
+	RETURN QUERY EXECUTE format('EXECUTE claim_jobs(%L, %L, %L, 60, 85, ''{fx-two,fx-one}'', ''{xyz,abc}'', %L)', jobs, follow_ups, worker,
+		current_setting('fx.contended', true) IS NOT DISTINCT FROM 'true');
 	RESET ROLE;
 END $$;
 
@@ -167,6 +168,30 @@ SELECT results_eq(format('SELECT next_look_at, job_id FROM follow_ups WHERE id I
 SELECT throws_ok(format('INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT uuid_v7(), tenant_id, phone, 0, 0, 0, ''calling'', now(), now() FROM live WHERE job_id = %L', :'job'), '23505', NULL,
 	'the database itself refuses a second live call to a phone');
+
+-- ---- A number that somebody entered since the gates looked ----------------------------------------------------------------------
+-- Here by a live row of the same follow-up, which the gates let pass.
+
+SELECT fx.due(:lane, 1) AS met, fx.due(:lane, 1) AS beside, fx.due(:lane, 1) AS known, fx.lead() AS shared \gset
+SELECT fx.follow_up(:shared, :lane) AS same_a, fx.follow_up(:shared, :two) AS same_b \gset
+SELECT count(fx.queued(id)) FROM follow_ups WHERE id IN (:met, :beside, :known, :same_a, :same_b) \g /dev/null
+INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
+SELECT uuid_v7(), 'fx', phone_e164, 0, 0, :met, 'unknown', now(), now() FROM leads WHERE id = (SELECT lead_id FROM follow_ups WHERE id = :met);
+INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at)
+SELECT job_id, 'fx', 0, 'follow_up', 0, 0, 0, 'omni', '+12125550198', 1, 'completed', 'w', now() FROM follow_ups WHERE id = :known;
+CREATE FUNCTION fx.claim_five() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', j.verdict, j.gate) FROM (SELECT array_agg(job_id ORDER BY id) AS jobs, array_agg(id ORDER BY id) AS ids
+		FROM (SELECT * FROM carillon.follow_ups WHERE status = 'queued' ORDER BY id DESC LIMIT 5) f) f CROSS JOIN LATERAL fx.claim(f.jobs, f.ids) j
+$$;
+SELECT throws_ok('SELECT fx.claim_five()', '23505', NULL, 'a claim that does not ask first fails as a whole');
+SELECT is((SELECT count(*) FROM calls WHERE follow_up_id IN (:met, :beside, :known, :same_a, :same_b)), 0::bigint, 'and nothing is ours');
+SET fx.contended = true;
+SELECT bag_eq('SELECT fx.claim_five()', $$VALUES ('held live'), ('dial'), ('held live'), ('dial'), ('held live')$$,
+	'the next one asks, and holds those alone that are live or in the ledger');
+SELECT bag_eq(format('SELECT follow_up_id FROM calls WHERE follow_up_id IN (%s, %s, %s)', :met, :beside, :known), ARRAY[:beside]::bigint[], 'the ledger has the one beside them');
+SELECT is((SELECT count(*) FROM calls WHERE follow_up_id IN (:same_a, :same_b)), 1::bigint, 'and one of the two to one phone');
+SELECT is_empty(format('SELECT FROM live WHERE follow_up_id = %s', :known), 'what the ledger has holds no number');
+RESET fx.contended;
 
 -- ---- After a claim whose answer was lost --------------------------------------------------------------------------------------------
 

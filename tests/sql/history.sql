@@ -215,7 +215,7 @@ SELECT is(fx.state(:queued), 'cancelled because of operator', 'by its follow-up'
 SET LOCAL ROLE carillon_consumer;
 PREPARE claim_of AS SELECT 1;
 DEALLOCATE claim_of;
-CREATE TEMP TABLE claimed ON COMMIT DROP AS EXECUTE claim_jobs(ARRAY[:'queued_job']::uuid[], ARRAY[:queued]::bigint[], 'worker/1', 60, 60, '{fx-one}', '{f}');
+CREATE TEMP TABLE claimed ON COMMIT DROP AS EXECUTE claim_jobs(ARRAY[:'queued_job']::uuid[], ARRAY[:queued]::bigint[], 'worker/1', 60, 60, '{fx-one}', '{f}', false);
 RESET ROLE;
 SELECT is((SELECT verdict FROM claimed), 'not_ours', 'no dispatcher gets it');
 SELECT is(fx.answer(format('call_cancel(%L)', 's' || :queued)), '200 cancelled', 'again it changes nothing');

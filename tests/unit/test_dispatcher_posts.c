@@ -128,6 +128,34 @@ static void test_lost_claim_of_another(void **state)
 	assert_sql(w, status_sql, "dialing dialing dialing");
 }
 
+/* Another worker enters a number after the gates have looked, for the same follow-up, which they
+ * let pass: that one is held, not the rest. */
+static void test_number_entered_meanwhile(void **state)
+{
+	struct world *w = *state;
+
+	w->dispatcher->not_before_ms = INT64_MAX;
+	seed_job(w, 1, "vapi");
+	seed_job(w, 2, "vapi");
+	RUN_UNTIL(w, w->dispatcher->pool.counts[JOB_WAITING] == 2);
+	sql_run(w->db.admin, "begin");
+	sql_run(w->db.admin,
+		"insert into live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, "
+		"state, lease_until, next_check_at) select uuid_v7(), 'default', phone_e164, 0, 0, "
+		"id, 'dialing', now(), now() + interval '1 hour' from leads where id = 1");
+	w->dispatcher->not_before_ms = 0;
+	RUN_UNTIL(w, w->dispatcher->batch_out);
+	run_for(w, 0.3);
+	assert_int_equal(w->provider.connections, 0);
+	sql_run(w->db.admin, "commit");
+	RUN_UNTIL(w, w->provider.posts == 1 && is_idle(w));
+	assert_said(2, RESULT_ACCEPTED);
+	assert_int_equal(broker.said_count, 1);
+	assert_sql(w, "select status || ' ' || gate from follow_ups where id = 1", "pending live");
+	assert_sql(w, "select count(*) from calls", "1");
+	assert_false(w->dispatcher->contended);
+}
+
 /* A commit that no standby confirmed can be undone by a failover. */
 static void test_claim_that_is_not_durable(void **state)
 {
@@ -362,6 +390,7 @@ int main(void)
 		WORLD_TEST(test_broken_claim),
 		WORLD_TEST(test_claim_whose_answer_was_lost),
 		WORLD_TEST(test_lost_claim_of_another),
+		WORLD_TEST(test_number_entered_meanwhile),
 		WORLD_TEST(test_claim_that_is_not_durable),
 		WORLD_TEST(test_gates_of_the_claim),
 		WORLD_TEST(test_job_that_is_no_longer_queued),
