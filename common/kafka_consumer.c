@@ -352,8 +352,7 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_consumer_options *o, st
 		{"session.timeout.ms", session.text},
 		{"heartbeat.interval.ms", heartbeat.text},
 		{"max.poll.interval.ms", poll.text},
-		/* One that is reached stops fetching for up to a second: memory bounds, not this.
-		 */
+		/* A limit that is reached stops fetching for up to a second. */
 		{"queued.min.messages", "100000"},
 		{"queued.max.messages.kbytes", kbytes.text},
 		{"fetch.min.bytes", o->gather_ms > 0 ? "65536" : "1"},

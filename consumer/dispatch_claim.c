@@ -24,6 +24,7 @@
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
 #define UNIQUE_VIOLATION "23505"
+#define ASKING_CLAIMS 20 /* where one number was met, others are */
 
 void dispatch_claim_init(struct dispatcher *d)
 {
@@ -191,13 +192,13 @@ static void take_failure(struct dispatcher *d, const struct pg_error *e)
 	return_claims(d, e->status == PG_LOST);
 	if (e->status != PG_ERROR)
 		return; /* the connection says it when it is back */
-	/* Another worker was first with a number: at once again, and asking. */
-	if (!d->contended && strcmp(e->sqlstate, UNIQUE_VIOLATION) == 0) {
-		d->contended = true;
+	metric_add(METRIC_PG_RETRIES, NULL, 1);
+	/* A number is live that the gates let pass, most likely another worker's: again, asking. */
+	if (d->asking == 0 && strcmp(e->sqlstate, UNIQUE_VIOLATION) == 0) {
+		d->asking = ASKING_CLAIMS;
 		dispatch_claim_pump(d);
 		return;
 	}
-	metric_add(METRIC_PG_RETRIES, NULL, 1);
 	log_warn("claim.failed", LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message),
 		 LOG_INT("claims", d->batch_claims));
 	wait_a_while(d);
@@ -214,7 +215,8 @@ static void on_batch(void *arg, const struct pg_batch_result *b)
 		return;
 	}
 	d->errors = 0;
-	d->contended = false;
+	if (d->asking > 0)
+		d->asking--;
 	if (not_durable)
 		log_error("claim.not_durable", LOG_STR("error", b->error.message));
 	const PGresult *claimed = b->res[0], *mine = d->claim.lost > 0 ? b->res[1] : NULL;
@@ -334,7 +336,7 @@ static bool send_batch(struct dispatcher *d)
 			       c->check_s,
 			       pg_array_finish(&c->account_array),
 			       pg_array_finish(&c->fingerprint_array),
-			       d->contended ? "true" : "false"};
+			       d->asking > 0 ? "true" : "false"};
 	const char *mine[] = {pg_array_finish(&c->lost_array), d->o.worker};
 
 	if (!jobs || !claim[1] || !claim[5] || !claim[6] || !mine[0] ||

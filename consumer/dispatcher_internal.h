@@ -57,7 +57,7 @@ struct dispatcher {
 				   */
 	int64_t not_before_ms;	  /* boot clock: wait after an error */
 	unsigned errors;	  /* in a row */
-	bool contended;		  /* another worker entered a number of this batch just now */
+	unsigned asking;	  /* claims that still ask first what is live */
 	struct claim_params claim;
 
 	/* dispatch_results.c: one batch at a time */

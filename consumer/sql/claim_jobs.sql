@@ -5,8 +5,9 @@
 -- Sets inside the statement are compared by hashed sub-selects: the planner takes them for tiny and would loop over joins.
 -- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look, $6 account names,
 -- $7 fingerprints of the credentials that this worker posts with: a list read with others proves nothing about the call,
--- $8 whether what is live or in the ledger already may be met. To ask before each entry costs an eighth of this statement, so the
--- first try does without; where another worker has entered a phone since the gates looked, it fails as a whole and comes again.
+-- $8 whether to ask before each entry what is live or in the ledger already. That costs an eighth of this statement, so the first
+-- try does without: where somebody has entered a number since this statement began, or a live row is the follow-up's own, it
+-- fails as a whole and comes again, asking.
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (

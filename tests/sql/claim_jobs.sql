@@ -29,7 +29,7 @@ CREATE FUNCTION fx.claim(jobs uuid[], follow_ups bigint[], worker text DEFAULT '
 BEGIN
 	SET LOCAL ROLE carillon_consumer;
 	RETURN QUERY EXECUTE format('EXECUTE claim_jobs(%L, %L, %L, 60, 85, ''{fx-two,fx-one}'', ''{xyz,abc}'', %L)', jobs, follow_ups, worker,
-		current_setting('fx.contended', true) IS NOT DISTINCT FROM 'true');
+		current_setting('fx.asking', true) IS NOT DISTINCT FROM 'true');
 	RESET ROLE;
 END $$;
 
@@ -185,13 +185,13 @@ CREATE FUNCTION fx.claim_five() RETURNS SETOF text LANGUAGE sql AS $$
 $$;
 SELECT throws_ok('SELECT fx.claim_five()', '23505', NULL, 'a claim that does not ask first fails as a whole');
 SELECT is((SELECT count(*) FROM calls WHERE follow_up_id IN (:met, :beside, :known, :same_a, :same_b)), 0::bigint, 'and nothing is ours');
-SET fx.contended = true;
+SET fx.asking = true;
 SELECT bag_eq('SELECT fx.claim_five()', $$VALUES ('held live'), ('dial'), ('held live'), ('dial'), ('held live')$$,
 	'the next one asks, and holds those alone that are live or in the ledger');
 SELECT bag_eq(format('SELECT follow_up_id FROM calls WHERE follow_up_id IN (%s, %s, %s)', :met, :beside, :known), ARRAY[:beside]::bigint[], 'the ledger has the one beside them');
 SELECT is((SELECT count(*) FROM calls WHERE follow_up_id IN (:same_a, :same_b)), 1::bigint, 'and one of the two to one phone');
 SELECT is_empty(format('SELECT FROM live WHERE follow_up_id = %s', :known), 'what the ledger has holds no number');
-RESET fx.contended;
+RESET fx.asking;
 
 -- ---- After a claim whose answer was lost --------------------------------------------------------------------------------------------
 

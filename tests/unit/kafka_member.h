@@ -28,6 +28,7 @@ struct member {
 	bool fatal;
 	int seek_at; /* message number of partition 0 at which on_message goes back to 0, once */
 	bool store_at_revoke;
+	int session_ms; /* 0: 6 s */
 };
 
 static struct mock mock;
@@ -104,7 +105,7 @@ static inline struct kafka_consumer_options options(struct member *s)
 		.settings = mock.settings,
 		.group_id = "unit",
 		.topics = topics,
-		.session_timeout_ms = 6000,
+		.session_timeout_ms = s->session_ms ? s->session_ms : 6000,
 		.max_queued_kbytes = 4096,
 		.on_message = on_message,
 		.on_assign = on_assign,

@@ -141,8 +141,10 @@ static bool come_to_share(const struct member *a, const struct member *b)
 /* False: the mock cluster did not share the partitions. */
 static bool rebalance(void)
 {
-	struct member a = {.from = 0, .accept = 3};
-	struct member b = {.from = 0};
+	/* The mock waits for a member for a second less than its session; one under back-pressure
+	 * polls again after 5 to 6 s. */
+	struct member a = {.from = 0, .accept = 3, .session_ms = 12000};
+	struct member b = {.from = 0, .session_ms = 12000};
 
 	produce(0, 50);
 	start(&a);
