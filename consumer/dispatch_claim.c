@@ -194,10 +194,12 @@ static void take_failure(struct dispatcher *d, const struct pg_error *e)
 		return; /* the connection says it when it is back */
 	metric_add(METRIC_PG_RETRIES, NULL, 1);
 	/* A number is live that the gates let pass, most likely another worker's: again, asking. */
-	if (d->asking == 0 && strcmp(e->sqlstate, UNIQUE_VIOLATION) == 0) {
+	if (strcmp(e->sqlstate, UNIQUE_VIOLATION) == 0) {
 		d->asking = ASKING_CLAIMS;
-		dispatch_claim_pump(d);
-		return;
+		if (d->errors++ == 0) {
+			dispatch_claim_pump(d);
+			return;
+		}
 	}
 	log_warn("claim.failed", LOG_STR("sqlstate", e->sqlstate), LOG_STR("error", e->message),
 		 LOG_INT("claims", d->batch_claims));

@@ -5,9 +5,8 @@
 -- Sets inside the statement are compared by hashed sub-selects: the planner takes them for tiny and would loop over joins.
 -- $1 job ids, $2 follow-up ids, $3 worker, $4 lease in seconds, $5 seconds until the reconciler may look, $6 account names,
 -- $7 fingerprints of the credentials that this worker posts with: a list read with others proves nothing about the call,
--- $8 whether to ask before each entry what is live or in the ledger already. That costs an eighth of this statement, so the first
--- try does without: where somebody has entered a number since this statement began, or a live row is the follow-up's own, it
--- fails as a whole and comes again, asking.
+-- $8 whether to ask before each entry what is live or in the ledger already. ON CONFLICT costs an eighth of this statement: so it
+-- fails as a whole where somebody has entered a number since it began, or a live row is the follow-up's own, and comes again, asking.
 WITH job AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[]) j (job_id, follow_up_id)
 ), mine AS MATERIALIZED (
@@ -30,16 +29,9 @@ WITH job AS MATERIALIZED (
 	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
 	SELECT DISTINCT ON (k.phone, k.tenant_id) k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
 		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
-	FROM checked k WHERE k.hold IS NULL AND NOT $8::boolean
+	FROM checked k WHERE k.hold IS NULL AND NOT ($8::boolean AND (EXISTS (SELECT FROM calls c WHERE c.job_id = k.job_id)
+		OR EXISTS (SELECT FROM live v WHERE v.phone = k.phone AND v.tenant_id = k.tenant_id)))
 	ORDER BY k.phone, k.tenant_id   -- one order for all workers: no deadlock on the phones
-	RETURNING job_id
-), entered_if_free AS (
-	INSERT INTO live (job_id, tenant_id, phone, lane_id, account_id, follow_up_id, state, lease_until, next_check_at)
-	SELECT k.job_id, k.tenant_id, k.phone, k.lane_id, k.account_id, k.follow_up_id, 'dialing',
-		now() + $4::integer * interval '1 second', now() + $5::integer * interval '1 second'
-	FROM checked k WHERE k.hold IS NULL AND $8::boolean AND NOT EXISTS (SELECT FROM calls c WHERE c.job_id = k.job_id)
-	ORDER BY k.phone, k.tenant_id
-	ON CONFLICT DO NOTHING
 	RETURNING job_id
 ), ledger AS (
 	INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status,
@@ -47,7 +39,7 @@ WITH job AS MATERIALIZED (
 	SELECT k.job_id, k.tenant_id, k.follow_up_id, k.kind, k.lane_id, k.lead_id, k.account_id, k.provider, k.phone,
 		k.attempts + 1, 'dialing', $3, k.due_at, k.dial_by,
 		($7::text[])[array_position($6::text[], k.account)]
-	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered UNION ALL SELECT job_id FROM entered_if_free)) IS TRUE
+	FROM checked k WHERE (k.job_id IN (SELECT job_id FROM entered)) IS TRUE
 	RETURNING job_id, follow_up_id
 ), dialing AS (
 	UPDATE follow_ups f SET status = 'dialing' FROM ledger l WHERE f.id = l.follow_up_id
