@@ -6,6 +6,7 @@
 #include "consumer/providers/adapter.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,8 +17,8 @@
 #define URL_MAX_BYTES 4096
 #define AUTHORIZATION_MAX_BYTES 4096
 #define BODY_MAX_BYTES (64u << 10)
-#define ERROR_TEXTS_BYTES 2048
 #define MASKED_DIGITS_FROM 8
+#define GAP_IN_NUMBER_MAX 2 /* ") " */
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
 static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter, &bland_adapter,
@@ -249,7 +250,8 @@ void verdict_accept(struct verdict *v, const char *provider_call_id, const char 
 		verdict_unknown(v, reason);
 }
 
-const char *adapter_error_text(const json_t *body)
+/* The reason in a provider's error body. An array of texts gives its first. */
+static const char *error_text(const json_t *body)
 {
 	static const char *const fields[] = {"error_description", "message", "error", "detail",
 					     NULL};
@@ -272,19 +274,37 @@ static void add_cut(struct buf *b, const char *text)
 	buf_add(b, text, utf8_prefix(text, strlen(text), b->max_bytes - b->len));
 }
 
+/* The length of the number that begins here, "(212) 555-01" as well as "21255501"; 0: none does. */
+static size_t number_span(const char *text, size_t *ret_digits)
+{
+	size_t n = 0, gap = 0;
+
+	for (*ret_digits = 0; isdigit((unsigned char)text[n + gap]) && gap <= GAP_IN_NUMBER_MAX;
+	     gap = strspn(text + n, " ()-.")) {
+		size_t digits = strspn(text + n + gap, "0123456789");
+		*ret_digits += digits;
+		n += gap + digits;
+	}
+	return n;
+}
+
 /* Reasons are logged, and some repeat whom they are about. */
 static void mask_numbers(char *text)
 {
-	for (size_t n = 0; *text; text += n > 0 ? n : 1) {
-		n = strspn(text, "0123456789");
-		if (n >= MASKED_DIGITS_FROM)
-			memset(text, '*', n - 2);
+	size_t digits, n;
+
+	for (; *text; text += n > 0 ? n : 1) {
+		n = number_span(text, &digits);
+		for (size_t i = 0; digits >= MASKED_DIGITS_FROM && i < n - 2; i++) {
+			if (isdigit((unsigned char)text[i]))
+				text[i] = '*';
+		}
 	}
 }
 
 void adapter_error_texts(const json_t *body, char *ret_text, size_t n)
 {
-	const char *text = adapter_error_text(body);
+	const char *text = error_text(body);
 	struct buf b;
 	size_t i;
 	const json_t *error;
@@ -331,7 +351,7 @@ static void classify_error(const struct adapter *ad, const struct http_answer *a
 {
 	/* Not the provider's own words but a gateway's: nothing final is concluded from them. */
 	static const struct refusal_rule by_gateway = {.refusal = REFUSAL_RETRY};
-	char reason[PROVIDER_ERROR_BYTES], text[ERROR_TEXTS_BYTES];
+	char reason[PROVIDER_ERROR_BYTES], text[PROVIDER_ERROR_TEXTS_BYTES];
 
 	adapter_error_texts(body, text, sizeof(text));
 	snprintf(reason, sizeof(reason), "HTTP %ld%s%.*s", a->status, *text ? ": " : "",

@@ -23,6 +23,7 @@
 
 #define PROVIDER_CALL_ID_BYTES 129
 #define PROVIDER_ERROR_BYTES 256
+#define PROVIDER_ERROR_TEXTS_BYTES 2048 /* of a body that are looked at */
 #define PROVIDER_ANSWER_MAX_BYTES (256u << 10) /* of a create or get */
 #define PROVIDER_LIST_MAX_BYTES (16u << 20)
 
@@ -193,11 +194,8 @@ void adapter_classify(const struct adapter *ad, const char *job_id, const struct
 
 /* ---- For adapters ---- */
 
-/* The reason in a provider's error body; NULL if it names none. An array of texts gives its first.
- */
-const char *adapter_error_text(const json_t *body);
-/* The same with the texts of the array `errors` behind it and a number `code` before it ("21211:
- * "), people's numbers masked; "" if there is none of all. */
+/* The reason in a provider's error body with the texts of the array `errors` behind it and a number
+ * `code` before it ("21211: "), people's numbers masked; "" if there is none of all. */
 void adapter_error_texts(const json_t *body, char *ret_text, size_t n);
 /* The first rule that fits; NULL if none does. */
 const struct refusal_rule *refusal_find(const struct adapter *ad, int status, const char *text);

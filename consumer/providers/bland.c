@@ -131,7 +131,7 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 	const char *status = json_path_text(body, "status");
 	bool refused = status ? strcmp(status, "success") != 0
 			      : json_array_size(json_path(body, "errors")) > 0;
-	char text[PROVIDER_ERROR_BYTES];
+	char text[PROVIDER_ERROR_TEXTS_BYTES];
 
 	(void)job_id;
 	adapter_error_texts(body, text, sizeof(text));

@@ -96,16 +96,17 @@ static void read_created(const struct adapter *ad, const char *job_id, const jso
 	char number[32];
 	const char *id = json_path_scalar(body, "requestId", number, sizeof(number));
 	const char *status = json_path_text(body, "status");
-	const char *text = adapter_error_text(body);
+	char text[PROVIDER_ERROR_TEXTS_BYTES];
 	bool refused = json_is_false(json_path(body, "success")) ||
 		       (status && strcasecmp(status, "error") == 0);
 
 	(void)job_id;
+	adapter_error_texts(body, text, sizeof(text));
 	if (refused && !id) {
 		const struct refusal_rule *rule = json_path_is_true(body, "plan_expire")
 							  ? &plan
 							  : refusal_find(ad, REFUSAL_IN_BODY, text);
-		verdict_refuse(v, rule, text ? text : "refused without a reason");
+		verdict_refuse(v, rule, *text ? text : "refused without a reason");
 		return;
 	}
 	verdict_accept(v, refused || json_path_text(body, "error") ? NULL : id,

@@ -26,6 +26,7 @@ def say_all(number):
 def dial_badly(stack):
     ways = [{"status": 400, "body": say_all("+12125550142")}, {"status": 422, "body": say_all("2125550142")}, {"status": 500, "body": say_all("x")},
             {"garbage": True}, {"reset_after_body": True}, {"reset_before_body": True}, {"status": 200, "body": say_all("y"), "dialed": True},
+            {"status": 200, "body": '{"success": false, "message": "Invalid phone number +12125550142, (212) 555-0142"}'},
             {"status": 401, "body": say_all("z")}]
     leads = stack.leads(len(ways))
     stack.sim.script([{"match": {"phone": lead["phone"]}, "action": way} for lead, way in zip(leads, ways, strict=True)])

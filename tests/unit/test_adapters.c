@@ -275,6 +275,10 @@ static void test_omni_answers(void **state)
 
 	(void)state;
 	CHECK_SHAPES(&omni_adapter, rows);
+	const struct http_answer a = answer_of(
+		200, "{\"success\":false,\"message\":\"Invalid phone number +12025550101\"}");
+	assert_string_equal(classify(&omni_adapter, &a).error,
+			    "Invalid phone number +*********01");
 }
 
 /* ---- Vapi ---- */
@@ -534,6 +538,8 @@ static void test_twilio_reasons(void **state)
 		{TWILIO_ERROR("21211", "The number +12025550101 is not valid."),
 		 "HTTP 400: 21211: The number +*********01 is not valid."},
 		{TWILIO_ERROR("21211", "2025550101"), "HTTP 400: 21211: ********01"},
+		{TWILIO_ERROR("21211", "+1 (202) 555-0101, 202.555.0102"),
+		 "HTTP 400: 21211: +* (***) ***-**01, ***.***.**02"},
 		{TWILIO_ERROR("21211", "1234567"), "HTTP 400: 21211: 1234567"},
 		{"{\"code\":\"21211\"}", "HTTP 400"},
 	};

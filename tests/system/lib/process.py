@@ -17,7 +17,7 @@ from .waiting import wait_until
 
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer|Assertion .* failed")
 # Every number of these tests is +1 NXX 555 01XX.
-_FULL_PHONE = re.compile(r"(?<!\d)\+?1?[2-9]\d{2}55501\d{2}(?!\d)")
+_FULL_PHONE = re.compile(r"(?<!\d)\+?1?[ (]*[2-9]\d{2}[ ).-]*555[ .-]?01\d{2}(?!\d)")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
