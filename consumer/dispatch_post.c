@@ -218,6 +218,20 @@ void dispatch_not_sent(struct dispatcher *d, struct job *j, const PGresult *rows
 	report_without_post(d, j, RESULT_NOT_SENT, REFUSAL_NONE, reason);
 }
 
+/*
+ * A lead whose variables are too many is tried no longer than others are. Settings that are missing
+ * hold the account back for all, unless a campaign was to bring its own.
+ */
+static void report_unbuilt(struct dispatcher *d, struct job *j, const char *reason)
+{
+	if (!request_is_whole(&d->request))
+		report_without_post(d, j, RESULT_REFUSED, REFUSAL_RETRY, reason);
+	else if (strcmp(j->kind, "campaign") == 0)
+		report_without_post(d, j, RESULT_NOT_SENT, REFUSAL_NONE, reason);
+	else
+		report_without_post(d, j, RESULT_REFUSED, REFUSAL_ACCOUNT, reason);
+}
+
 void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		   const struct claim_columns *c, int row)
 {
@@ -234,8 +248,9 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		return;
 	}
 	if (!a) {
+		/* Another process may have them: nothing is wrong with the account. */
 		buf_addf(&reason, "no credentials for account %s in this process", j->account);
-		report_without_post(d, j, RESULT_REFUSED, REFUSAL_ACCOUNT, text);
+		report_without_post(d, j, RESULT_NOT_SENT, REFUSAL_NONE, text);
 		return;
 	}
 	const struct dial dial = {
@@ -254,7 +269,7 @@ void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 	};
 	provider_request_clear(&d->request);
 	if (!j->adapter->build(a, &dial, &d->request, &reason)) {
-		report_without_post(d, j, RESULT_REFUSED, REFUSAL_ACCOUNT, text);
+		report_unbuilt(d, j, text);
 		return;
 	}
 	metric_set(METRIC_POSTS_IN_FLIGHT, NULL, (double)d->pool.counts[JOB_POSTING]);

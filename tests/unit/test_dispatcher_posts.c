@@ -169,6 +169,31 @@ static void test_claim_that_is_not_durable(void **state)
 	assert_sql(w, status_sql, "pending not_dialed none");
 }
 
+/* What one lead or one process lacks is nothing that closes the account for all. */
+static void test_what_can_not_be_built(void **state)
+{
+	struct world *w = *state;
+
+	sql_run(w->db.admin, "insert into accounts (name, provider, source) "
+			     "values ('stranger', 'vapi', 'environment')");
+	seed_job(w, 1, "stranger");
+	seed_queued(w, 2, "vapi");
+	sql_run(w->db.admin,
+		"update leads set raw_payload = jsonb_build_object('variables', jsonb_build_object("
+		"'rates', (select jsonb_agg(1.1) from generate_series(1, 6000)))) where id = 2");
+	push_job(w, 2, "vapi");
+	RUN_UNTIL(w, broker.said_count == 2 && is_idle(w));
+	assert_said(1, RESULT_NOT_SENT);
+	assert_sql(w, status_sql, "pending not_dialed none");
+	assert_said(2, RESULT_REFUSED);
+	assert_sql(w, "select status || ' ' || refusal || ' ' || error from calls where lead_id = 2",
+		   "rejected retry account vapi: the request is too large");
+	assert_sql(w, "select count(*) from accounts where breaker_until is not null", "0");
+	seed_job(w, 3, "vapi");
+	RUN_UNTIL(w, w->provider.posts == 1 && is_idle(w));
+	assert_said(3, RESULT_ACCEPTED);
+}
+
 /* ---- Gates at the claim ---- */
 
 static void test_gates_of_the_claim(void **state)
@@ -392,6 +417,7 @@ int main(void)
 		WORLD_TEST(test_lost_claim_of_another),
 		WORLD_TEST(test_number_entered_meanwhile),
 		WORLD_TEST(test_claim_that_is_not_durable),
+		WORLD_TEST(test_what_can_not_be_built),
 		WORLD_TEST(test_gates_of_the_claim),
 		WORLD_TEST(test_job_that_is_no_longer_queued),
 		WORLD_TEST(test_gates_of_the_first_byte),
