@@ -255,7 +255,7 @@ void job_free(struct job_pool *p, struct job *j)
 	j->dead_bytes = NULL;
 	j->use = NULL;
 	j->job_id[0] = '\0';
-	j->lost = j->writing = j->written = j->publishing = j->published = false;
+	j->asked = j->lost = j->writing = j->written = j->publishing = j->published = false;
 	j->held_by = NULL;
 	j->adapter = NULL;
 }

@@ -67,6 +67,7 @@ struct job {
 	char follow_up_id[JOB_ID_BYTES];
 	char traceparent[TRACEPARENT_BYTES];
 	struct account_use *use;
+	bool asked;		/* whether its POST may begin */
 	bool lost;		/* its claim may have been done without our hearing of it */
 	const PGresult *row_of; /* its claim's answer, until its POST is made of it */
 	int64_t claim_sent_ms;	/* boot clock: its lease runs from here */

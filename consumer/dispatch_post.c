@@ -129,6 +129,19 @@ static void report_without_post(struct dispatcher *d, struct job *j, enum dispat
 
 /* ---- The POST ---- */
 
+void dispatch_waiting(void *arg, struct buf *ret_job_ids)
+{
+	const struct dispatcher *d = arg;
+	const char *separator = "";
+
+	for (const struct job *j = d->pool.lists[JOB_POSTING]; j; j = j->next) {
+		if (j->asked)
+			continue;
+		buf_addf(ret_job_ids, "%s%s", separator, j->job_id);
+		separator = ",";
+	}
+}
+
 /* Asked by the HTTP client right before the first byte; says in `held_by` why not. */
 static bool may_send(void *arg)
 {
@@ -143,8 +156,13 @@ static bool may_send(void *arg)
 	else if (j->use && now_ms < j->use->held_until_ms)
 		j->held_by = gate_text(GATE_BREAKER);
 	else
-		j->held_by = stop_feed_holds(d->o.stop_feed, j->tenant, j->lane_id, j->account,
-					     j->phone);
+		j->held_by = stop_feed_holds(d->o.stop_feed,
+					     &(struct stop_scope){.tenant = j->tenant,
+								  .lane_id = j->lane_id,
+								  .account = j->account,
+								  .phone = j->phone,
+								  .lead_id = j->lead_id});
+	j->asked = true;
 	if (!j->held_by)
 		stop_feed_posted(d->o.stop_feed, j->tenant, j->lane_id);
 	return !j->held_by;

@@ -484,6 +484,7 @@ struct dispatcher *dispatcher_new(struct ev_loop *loop, const struct dispatcher_
 		dispatcher_free(d);
 		return NULL;
 	}
+	stop_feed_ask(d->o.stop_feed, dispatch_waiting, d);
 	return d;
 }
 
@@ -529,6 +530,7 @@ void dispatcher_free(struct dispatcher *d)
 	if (!d)
 		return;
 	d->stopping = true;
+	stop_feed_ask(d->o.stop_feed, NULL, NULL);
 	ev_prepare_stop(d->loop, &d->turn);
 	ev_timer_stop(d->loop, &d->ticker);
 	ev_timer_stop(d->loop, &d->linger);

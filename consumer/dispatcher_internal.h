@@ -91,6 +91,8 @@ struct claim_columns {
 /* POSTs a job that is ours from now on, or reports why not. */
 void dispatch_post(struct dispatcher *d, struct job *j, const PGresult *rows,
 		   const struct claim_columns *c, int row);
+/* stop_feed_waiting of a dispatcher. */
+void dispatch_waiting(void *arg, struct buf *ret_job_ids);
 /* Takes the job's facts from its row and reports that nothing was sent. */
 void dispatch_not_sent(struct dispatcher *d, struct job *j, const PGresult *rows,
 		       const struct claim_columns *c, int row, const char *reason);

@@ -24,6 +24,7 @@
 #define KEY_BYTES 128
 #define POSTS_MAX 16384	  /* scopes; those posted to longest ago are forgotten */
 #define MEASURED_MS 60000 /* an older stop is no news */
+#define WAITING_MAX_BYTES (4u << 20)
 #define LEASE_SLACK_S 300 /* clocks, and transactions that commit late */
 
 /* What a row of stop_feed.sql stops, and the gate it stands for. */
@@ -32,7 +33,8 @@ static const struct kind {
 	enum gate gate;
 } kinds[] = {
 	{"all", GATE_STOPPED},	       {"tenant", GATE_STOPPED},   {"lane", GATE_LANE},
-	{"account", GATE_CREDENTIALS}, {"phone", GATE_SUPPRESSED},
+	{"account", GATE_CREDENTIALS}, {"phone", GATE_SUPPRESSED}, {"paused", GATE_PAUSED},
+	{"stage", GATE_STAGE},
 };
 
 struct stop {
@@ -55,6 +57,9 @@ struct stop_feed {
 	const struct clock *clock;
 	ev_timer timer;
 	char lease_text[24];
+	stop_feed_waiting *waiting;
+	void *waiting_arg;
+	struct buf ids;
 	bool reading, again;
 	bool known;
 	bool overflow;
@@ -227,14 +232,20 @@ static void on_read(void *arg, const struct pg_batch_result *b)
 
 void stop_feed_refresh(struct stop_feed *f)
 {
-	const char *params[] = {f->lease_text};
-
 	/* The read under way may have its snapshot from before the change. */
 	f->again = f->reading;
 	if (f->reading || !pg_is_up(f->pg))
 		return;
+	buf_clear(&f->ids);
+	buf_addc(&f->ids, '{');
+	if (f->waiting)
+		f->waiting(f->waiting_arg, &f->ids);
+	buf_addc(&f->ids, '}');
+	if (f->ids.failed)
+		return; /* without memory nothing is known, and so nothing dialed */
+	const char *params[] = {f->lease_text, f->ids.data};
 	f->asked_at_ms = clock_boot_ms(f->clock);
-	f->reading = pg_run(f->pg, CONSUMER_STOP_FEED, 1, params, on_read, f);
+	f->reading = pg_run(f->pg, CONSUMER_STOP_FEED, 2, params, on_read, f);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -256,11 +267,18 @@ struct stop_feed *stop_feed_new(struct ev_loop *loop, struct pg *pg, int64_t lea
 	f->loop = loop;
 	f->pg = pg;
 	f->clock = clock;
+	buf_init(&f->ids, WAITING_MAX_BYTES);
 	snprintf(f->lease_text, sizeof(f->lease_text), "%lld", (long long)lease_s + LEASE_SLACK_S);
 	ev_timer_init(&f->timer, on_timer, POLL_S, POLL_S);
 	f->timer.data = f;
 	ev_timer_start(loop, &f->timer);
 	return f;
+}
+
+void stop_feed_ask(struct stop_feed *f, stop_feed_waiting *waiting, void *arg)
+{
+	f->waiting = waiting;
+	f->waiting_arg = arg;
 }
 
 void stop_feed_free(struct stop_feed *f)
@@ -270,6 +288,7 @@ void stop_feed_free(struct stop_feed *f)
 	struct post *p, *next;
 
 	ev_timer_stop(f->loop, &f->timer);
+	buf_release(&f->ids);
 	forget(&f->stops);
 	/* The analyzer can't follow uthash's list. NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 	HASH_ITER (hh, f->posts, p, next) {
@@ -285,12 +304,16 @@ bool stop_feed_is_fresh(const struct stop_feed *f)
 	return f->known && clock_boot_ms(f->clock) - f->read_at_ms <= STOP_FEED_MAX_AGE_MS;
 }
 
-const char *stop_feed_holds(const struct stop_feed *f, const char *tenant, const char *lane_id,
-			    const char *account, const char *phone)
+const char *stop_feed_holds(const struct stop_feed *f, const struct stop_scope *s)
 {
 	const char *const asked[][3] = {
-		{"all", "", ""},	  {"tenant", tenant, ""},   {"lane", "", lane_id},
-		{"account", "", account}, {"phone", tenant, phone},
+		{"all", "", ""},
+		{"tenant", s->tenant, ""},
+		{"lane", "", s->lane_id},
+		{"account", "", s->account},
+		{"phone", s->tenant, s->phone},
+		{"paused", "", s->lead_id},
+		{"stage", "", s->lead_id},
 	};
 	char key[KEY_BYTES];
 
@@ -301,11 +324,11 @@ const char *stop_feed_holds(const struct stop_feed *f, const char *tenant, const
 	if (!f->stops)
 		return NULL;
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
-		struct stop *s = NULL;
+		struct stop *found = NULL;
 		make_key(key, asked[i][0], asked[i][1], asked[i][2]);
-		HASH_FIND_STR(f->stops, key, s);
-		if (s)
-			return gate_text(s->kind->gate);
+		HASH_FIND_STR(f->stops, key, found);
+		if (found)
+			return gate_text(found->kind->gate);
 	}
 	return NULL;
 }

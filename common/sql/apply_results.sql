@@ -35,15 +35,19 @@ WITH given AS MATERIALIZED (
 	FROM (SELECT job_id, result, provider, dial_by FROM verdict WHERE result IN ('accepted', 'unknown') OFFSET 0) d WHERE v.job_id = d.job_id
 ), freed AS (
 	DELETE FROM live v USING verdict d WHERE v.job_id = d.job_id AND d.result IN ('refused', 'not_sent')
+), found AS (   -- an earlier call of the follow-up that was given up is alive after all, and none follows it
+	SELECT d.job_id FROM verdict d WHERE d.result <> 'accepted' AND EXISTS (SELECT FROM calls o WHERE o.lead_id = d.lead_id
+		AND o.follow_up_id = d.follow_up_id AND o.job_id <> d.job_id AND o.status IN ('calling', 'ringing', 'in_progress', 'completed', 'failed'))
 ), decided AS (
 	UPDATE follow_ups f SET
-		status = CASE WHEN d.result = 'accepted' THEN 'completed' WHEN d.for_good THEN 'failed' ELSE 'pending' END,
+		status = CASE WHEN d.result = 'accepted' THEN 'completed' WHEN d.for_good THEN 'failed'
+			WHEN d.job_id IN (SELECT job_id FROM found) THEN 'cancelled' ELSE 'pending' END,
 		completed_at = CASE WHEN d.result = 'accepted' THEN coalesce(d.posted_at, now()) END,
-		reason = CASE WHEN d.for_good THEN d.refusal END,
+		reason = CASE WHEN d.for_good THEN d.refusal WHEN d.result <> 'accepted' AND d.job_id IN (SELECT job_id FROM found) THEN 'call_found' END,
 		last_error = d.error,
 		attempts = f.attempts + d.counts,
 		lease_until = NULL,
-		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good THEN NULL
+		next_look_at = CASE WHEN d.result = 'accepted' OR d.for_good OR d.job_id IN (SELECT job_id FROM found) THEN NULL
 			WHEN d.retry_at IS NOT NULL THEN least(d.retry_at, now() + $11::integer * interval '1 second')
 			-- No attempt, and so soon again; but not for hours as soon, where a provider is down: each time is a row of the ledger.
 			WHEN d.counts = 0 AND d.refusal IS DISTINCT FROM 'account' THEN now() + least(60, least(5, $10::integer) * 2 ^ (SELECT least(count(*), 9)

@@ -18,7 +18,7 @@
 #define AUTHORIZATION_MAX_BYTES 4096
 #define BODY_MAX_BYTES (64u << 10)
 #define MASKED_DIGITS_FROM 8
-#define GAP_IN_NUMBER_MAX 2 /* ") " */
+#define GAP_IN_NUMBER_MAX 2		     /* ") " */
 #define RETRY_AFTER_MAX_MS INT64_C(86400000) /* a header may ask for any number */
 
 static const struct adapter *const adapters[] = {&omni_adapter, &vapi_adapter, &bland_adapter,

@@ -23,7 +23,7 @@
 
 #define PROVIDER_CALL_ID_BYTES 129
 #define PROVIDER_ERROR_BYTES 256
-#define PROVIDER_ERROR_TEXTS_BYTES 2048 /* of a body that are looked at */
+#define PROVIDER_ERROR_TEXTS_BYTES 2048	       /* of a body that are looked at */
 #define PROVIDER_ANSWER_MAX_BYTES (256u << 10) /* of a create or get */
 #define PROVIDER_LIST_MAX_BYTES (16u << 20)
 

@@ -3,7 +3,7 @@
 -- since the oldest claim that can still be unsent. Only lanes with a claimed call matter, or with one that is queued: its claim
 -- may have passed the gates before the stop and be committed after this. Those that stopped lately are told anyway, since it is
 -- measured how long they were dialed after it: by the stop's time and its age, both of this clock.
--- $1 age in seconds of the oldest such claim
+-- $1 age in seconds of the oldest such claim, $2 job ids of the calls that wait for their first byte
 WITH many AS MATERIALIZED (
 	SELECT count(*) > 10000 AS it FROM (SELECT FROM suppressions WHERE created_at > now() - $1::integer * interval '1 second' LIMIT 10001) r
 ), stop AS (
@@ -32,5 +32,10 @@ WITH many AS MATERIALIZED (
 			SELECT f.lead_id FROM follow_ups f WHERE f.claim_id = k.id AND f.status = 'queued' OFFSET 0) f JOIN leads l ON l.id = f.lead_id) c
 	JOIN suppressions s USING (tenant_id, phone)
 	WHERE (SELECT it FROM many) AND s.created_at > now() - $1::integer * interval '1 second' AND (s.expires_at IS NULL OR s.expires_at > now())
+	UNION ALL
+	SELECT CASE WHEN l.paused THEN 'paused' ELSE 'stage' END, '', l.id::text, NULL
+	FROM unnest($2::uuid[]) j (id) CROSS JOIN LATERAL (SELECT lead_id FROM calls WHERE job_id = j.id OFFSET 0) c
+	CROSS JOIN LATERAL (SELECT id, paused, stage FROM leads WHERE id = c.lead_id OFFSET 0) l
+	WHERE l.paused OR l.stage IN ('closed', 'lost')
 )
 SELECT what, tenant, key, to_ms(at) AS at_ms, ceil(extract(epoch FROM clock_timestamp() - at) * 1000)::bigint AS age_ms FROM stop

@@ -18,7 +18,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/count_unknown.sql
 \ir lib/prepare.psql
-SELECT plan(88);
+SELECT plan(89);
 
 CREATE TYPE fx.verdict AS (job_id uuid, verdict text, gate text, follow_up_id bigint, tenant text, kind text, lead_id bigint, phone text,
 	account text, account_id bigint, provider text, lane_id bigint, first_name text, last_name text, state text, variables jsonb,
@@ -213,7 +213,7 @@ BEGIN
 	BEGIN
 		EXECUTE change;
 		SET LOCAL ROLE carillon_consumer;
-		FOR r IN EXECUTE 'EXECUTE stop_feed(120)' LOOP
+		FOR r IN EXECUTE 'EXECUTE stop_feed(120, ''{}'')' LOOP
 			found := found || concat_ws(' ', r.what, nullif(r.tenant, ''), nullif(r.key, ''));
 		END LOOP;
 		RESET ROLE;
@@ -239,9 +239,19 @@ FROM (VALUES
 	('INSERT INTO suppressions (tenant_id, phone, created_at) VALUES (''fx'', ''+12125550199'', now() - interval ''3 minutes'')', '{}',
 		'not one that every claim still unsent has seen')) v (change, expected, what);
 
+SELECT fx.call(:dialing, 'dialing') AS first, fx.call(:dialing, 'dialing') AS second, fx.call(:dialing, 'dialing') AS third,
+	fx.call(:dialing, 'dialing') AS other \gset
+UPDATE leads l SET paused = c.job_id IN (:'first', :'other'), stage = CASE c.job_id WHEN :'second' THEN 'lost' ELSE 'new' END
+FROM calls c WHERE c.lead_id = l.id AND c.job_id IN (:'first', :'second', :'third', :'other');
+CREATE TEMP TABLE fed AS EXECUTE stop_feed(120, ARRAY[:'first', :'second', :'third', gen_random_uuid()]::uuid[]);
+SELECT set_eq('SELECT what, tenant, key FROM fed', format($$SELECT v.what, '', c.lead_id::text
+	FROM calls c JOIN (VALUES (%L::uuid, 'paused'), (%L, 'stage')) v (job_id, what) USING (job_id)$$, :'first', :'second'),
+	'leads of calls that wait for their first byte');
+DROP TABLE fed;
+
 UPDATE lanes SET active = false WHERE id = :dialing;
 UPDATE lanes SET stopped_at = now() - interval '1.5 seconds' WHERE id = :dialing;
-CREATE TEMP TABLE fed AS EXECUTE stop_feed(120);
+CREATE TEMP TABLE fed AS EXECUTE stop_feed(120, '{}');
 SELECT is(at_ms, to_ms(now() - interval '1.5 seconds'), 'it tells when the lane stopped') FROM fed WHERE what = 'lane';
 SELECT ok(age_ms BETWEEN 1500 AND 60000, 'and how long ago that was when it was read') FROM fed WHERE what = 'lane';
 UPDATE lanes SET max_concurrent = 7 WHERE id = :dialing;

@@ -90,10 +90,10 @@ SELECT fx.call(:lane, 'dialing') AS dialing_job, fx.queued(fx.follow_up(fx.lead(
 SELECT phone AS dialing FROM live WHERE job_id = :'dialing_job' \gset
 SELECT phone_e164 AS queued FROM leads l JOIN follow_ups f ON f.lead_id = l.id WHERE f.job_id = :'queued_job' \gset
 INSERT INTO suppressions (tenant_id, phone) VALUES ('fx', :'dialing'), ('fx', :'queued'), ('fx', '+12125559999');
-CREATE TEMP TABLE few AS EXECUTE stop_feed(360);
+CREATE TEMP TABLE few AS EXECUTE stop_feed(360, '{}');
 SELECT set_eq('SELECT key FROM few WHERE what = ''phone''', ARRAY[:'dialing', :'queued', '+12125559999'], 'of a few, the dispatchers are told all');
 INSERT INTO suppressions (tenant_id, phone) SELECT 'fx', '+1' || 3010000000 + n FROM generate_series(1, 10000) n;
-CREATE TEMP TABLE many AS EXECUTE stop_feed(360);
+CREATE TEMP TABLE many AS EXECUTE stop_feed(360, '{}');
 SELECT set_eq('SELECT key FROM many WHERE what = ''phone''', ARRAY[:'dialing', :'queued'], 'of many, those that a call could be under way to');
 
 SELECT * FROM finish();

@@ -26,7 +26,7 @@ BEGIN;
 \ir lib/prepare.psql
 \set file consumer/sql/inbox_resolve.sql
 \ir lib/prepare.psql
-SELECT plan(68);
+SELECT plan(72);
 
 SELECT fx.lane('one') AS lane \gset
 
@@ -126,6 +126,12 @@ SELECT fx.resolve(:'job', 'redial') AS _, (SELECT id FROM follow_ups WHERE job_i
 SELECT fx.queued(:follow_up) AS successor \gset
 UPDATE follow_ups SET status = 'dialing' WHERE id = :follow_up;
 SELECT is(fx.result(:'job', 'accepted'), 'not_dialed calling', 'a successor that is being dialed goes on, and the answer says so');
+INSERT INTO calls (job_id, tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, attempt, status, worker, due_at)
+SELECT :'successor', tenant_id, follow_up_id, kind, lane_id, lead_id, account_id, provider, phone, 2, 'dialing', 'w', due_at FROM calls WHERE job_id = :'job';
+SELECT is(fx.result(:'successor', 'unknown'), 'none', 'it may have been dialed');
+SELECT is(fx.call_state(:'successor'), 'unknown dialing', 'nothing is decided then');
+SELECT is(fx.result(:'successor', 'not_sent'), 'none', 'it was not');
+SELECT is(fx.call_state(:'successor'), 'not_dialed cancelled call_found', 'none follows the one that was found');
 
 SELECT fx.call(:lane, 'undetermined') AS job \gset
 SELECT fx.resolve(:'job', 'close') AS _ \gset

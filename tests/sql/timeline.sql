@@ -24,7 +24,7 @@ SELECT is(verdict || ' ' || (facts ->> 'timeline'), 'hold changed', 'a gate hold
 SELECT is(bool_and(stopped), true, 'of all lanes') FROM lane_gates(now());
 EXECUTE stopped \gset
 SELECT is(:'stopped'::text, 't', 'the scheduler is stopped');
-CREATE TEMP TABLE fed AS EXECUTE stop_feed(60);
+CREATE TEMP TABLE fed AS EXECUTE stop_feed(60, '{}');
 SELECT is(count(*), 1::bigint, 'what is claimed already is told') FROM fed WHERE what = 'all' AND at_ms IS NULL;
 EXECUTE oldest_due \gset
 SELECT is(:'timeline_changed'::text, 't', 'and measured');

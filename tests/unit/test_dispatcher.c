@@ -261,7 +261,12 @@ static void read_rows(struct feed *t, const struct stop_row *rows, int n)
 
 static void assert_held(struct feed *t, const char *gate)
 {
-	const char *held = stop_feed_holds(t->f, "acme", "7", "vapi", "+12025550101");
+	const struct stop_scope scope = {.tenant = "acme",
+					 .lane_id = "7",
+					 .account = "vapi",
+					 .phone = "+12025550101",
+					 .lead_id = "5"};
+	const char *held = stop_feed_holds(t->f, &scope);
 
 	if (gate) {
 		assert_non_null(held);

@@ -186,7 +186,8 @@ static void test_what_can_not_be_built(void **state)
 	assert_said(1, RESULT_NOT_SENT);
 	assert_sql(w, status_sql, "pending not_dialed none");
 	assert_said(2, RESULT_REFUSED);
-	assert_sql(w, "select status || ' ' || refusal || ' ' || error from calls where lead_id = 2",
+	assert_sql(w,
+		   "select status || ' ' || refusal || ' ' || error from calls where lead_id = 2",
 		   "rejected retry account vapi: the request is too large");
 	assert_sql(w, "select count(*) from accounts where breaker_until is not null", "0");
 	seed_job(w, 3, "vapi");
@@ -275,10 +276,16 @@ static void test_job_that_is_no_longer_queued(void **state)
 /* What the feed would know after its next read. */
 static void read_feed(struct world *w)
 {
-	const char *const params[] = {"360"};
-	PGresult *rows = PQexecParams(w->db.admin, consumer_stmts[CONSUMER_STOP_FEED].sql, 1, NULL,
-				      params, NULL, NULL, 0);
+	struct buf ids;
 
+	buf_init(&ids, 4096);
+	buf_addc(&ids, '{');
+	dispatch_waiting(w->dispatcher, &ids);
+	buf_addc(&ids, '}');
+	const char *const params[] = {"360", ids.data};
+	PGresult *rows = PQexecParams(w->db.admin, consumer_stmts[CONSUMER_STOP_FEED].sql, 2, NULL,
+				      params, NULL, NULL, 0);
+	buf_release(&ids);
 	assert_int_equal(PQresultStatus(rows), PGRES_TUPLES_OK);
 	stop_feed_take(w->feed, clock_boot_ms(&w->clock), rows);
 	PQclear(rows);
@@ -336,6 +343,10 @@ static void test_gates_of_the_first_byte(void **state)
 		{"suppressed", NULL,
 		 "insert into suppressions (phone) select phone_e164 from leads",
 		 "delete from suppressions"},
+		{"paused", NULL, "update leads set paused = true",
+		 "update leads set paused = false"},
+		{"stage", NULL, "update leads set stage = 'lost'",
+		 "update leads set stage = 'new'"},
 	};
 	struct world *w = *state;
 
@@ -386,7 +397,12 @@ static void test_stop_of_a_lane_with_a_queued_job(void **state)
 	char *id = sql_value(w->db.admin, "select lane_id from follow_ups");
 	snprintf(lane, sizeof(lane), "%s", id);
 	free(id);
-	const char *gate = stop_feed_holds(w->feed, "default", lane, "vapi", "+12125550101");
+	const struct stop_scope scope = {.tenant = "default",
+					 .lane_id = lane,
+					 .account = "vapi",
+					 .phone = "+12125550101",
+					 .lead_id = "1"};
+	const char *gate = stop_feed_holds(w->feed, &scope);
 	assert_non_null(gate);
 	assert_string_equal(gate, "lane");
 }
