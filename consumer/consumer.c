@@ -25,7 +25,7 @@
 #define ERROR_BYTES 1024
 #define HANG_UP_CHANNEL "carillon_hang_up"
 
-/* ---- The shared PostgreSQL connection ---- */
+/* ---- The shared PostgreSQL connections ---- */
 
 static void refresh(struct consumer *c)
 {
@@ -127,7 +127,7 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 	static const char *const channels[] = {"carillon_settings", HANG_UP_CHANNEL, NULL};
 	const struct config *cfg = c->process.cfg;
 	struct ev_loop *loop = c->process.loop;
-	const struct pg_options po = {
+	struct pg_options po = {
 		.url = config_str(cfg, CONFIG_KEY_DATABASE_URL),
 		.application_name = "carillon-consumer",
 		.stmts = consumer_stmts,
@@ -142,10 +142,16 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 	};
 
 	c->watch = pg_new(loop, &po);
+	/* It is up and down with the other, which tells. */
+	po.application_name = "carillon-consumer look-ups";
+	po.listen = NULL;
+	po.on_state = NULL;
+	po.on_notify = NULL;
+	c->look_ups = pg_new(loop, &po);
 	c->reference = reference_new(loop, c->watch, cfg);
 	c->stop_feed = stop_feed_new(loop, c->watch, config_int(cfg, CONFIG_KEY_JOB_LEASE_S),
 				     clock_system());
-	if (!c->watch || !c->reference || !c->stop_feed) {
+	if (!c->watch || !c->look_ups || !c->reference || !c->stop_feed) {
 		buf_adds(error, "no memory");
 		return false;
 	}
@@ -162,7 +168,7 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 	};
 	const struct reconciler_options r = {
 		.cfg = cfg,
-		.pg = c->watch,
+		.pg = c->look_ups,
 		.publisher = c->publisher,
 		.reference = c->reference,
 		.worker = c->worker,
@@ -173,7 +179,7 @@ static bool start_dispatch(struct consumer *c, struct buf *error)
 	if (!c->reconciler || config_int(cfg, CONFIG_KEY_AUDIT_INTERVAL_S) == 0)
 		return c->reconciler != NULL;
 	const struct audit_options a = {
-		.cfg = cfg, .pg = c->watch, .reference = c->reference, .clock = clock_system()};
+		.cfg = cfg, .pg = c->look_ups, .reference = c->reference, .clock = clock_system()};
 	c->audit = audit_new(loop, &a);
 	return c->audit != NULL;
 }
@@ -371,6 +377,7 @@ void consumer_free(struct consumer *c)
 	dead_letter_feed_free(c->dead_letters);
 	dispatcher_free(c->dispatcher);
 	pg_free(c->watch);
+	pg_free(c->look_ups);
 	reconciler_free(c->reconciler);
 	audit_free(c->audit);
 	stop_feed_free(c->stop_feed);

@@ -34,7 +34,8 @@ struct consumer {
 	struct ev_timer gauges;
 
 	/* ROLES has dispatch. */
-	struct pg *watch; /* the small reads, and notifications */
+	struct pg *watch; /* settings, stops and notifications: nothing that others wait behind */
+	struct pg *look_ups; /* of the reconciler and the audit */
 	bool watch_is_down;
 	struct reference *reference;
 	struct stop_feed *stop_feed;

@@ -99,25 +99,28 @@ static void keep_bytes(struct job *j, const rd_kafka_message_t *m, const struct 
 	memcpy(at, reason, reason_bytes);
 	at += reason_bytes;
 	if (m->payload)
-		j->dead.value = memcpy(at, m->payload, m->len);
-	at += m->len;
+		j->dead.value = memcpy(at, m->payload, j->dead.value_bytes);
+	at += j->dead.value_bytes;
 	if (m->key)
-		j->dead.key = memcpy(at, m->key, m->key_len);
-	at += m->key_len;
+		j->dead.key = memcpy(at, m->key, j->dead.key_bytes);
+	at += j->dead.key_bytes;
 	j->dead.headers = memcpy(at, headers->data, headers->len);
 	j->dead.headers_bytes = headers->len;
 	j->dead.topic = topic(j->d);
 }
 
 /* False without memory. */
-static bool take_dead_letter(struct dispatcher *d, const rd_kafka_message_t *m, const char *reason)
+static bool take_dead_letter(struct dispatcher *d, const rd_kafka_message_t *m, const char *why)
 {
-	char storage[KAFKA_HEADERS_BYTES + 1];
+	char storage[KAFKA_HEADERS_BYTES + 1], reason[REASON_BYTES];
+	struct dead_letter kept = {.key_bytes = m->key_len, .value_bytes = m->len};
 	struct buf headers;
 
+	dead_letter_cut(&kept);
+	dead_letter_reason(m->key_len, m->len, why, reason, sizeof(reason));
 	buf_init_fixed(&headers, storage, sizeof(storage));
 	kafka_headers_pack(m, &headers);
-	char *bytes = malloc(m->len + m->key_len + headers.len + strlen(reason) + 1);
+	char *bytes = malloc(kept.value_bytes + kept.key_bytes + headers.len + strlen(reason) + 1);
 	struct job *j = bytes ? job_take(&d->pool, JOB_DEAD, m->partition, m->offset) : NULL;
 
 	if (!j) {

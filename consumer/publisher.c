@@ -131,6 +131,7 @@ void dead_letter_of(const rd_kafka_message_t *m, const char *reason, struct dead
 		.value_bytes = m->len,
 		.reason = reason,
 	};
+	dead_letter_cut(ret);
 }
 
 bool is_dead_letter_header(const char *name)

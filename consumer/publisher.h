@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/msg.h"
+#include "consumer/dead_letter.h"
 
 struct delivery {
 	/* error NULL: acknowledged by all in-sync replicas. */
@@ -48,20 +49,7 @@ const char *publisher_topic(const struct publisher *p, enum msg_type type);
 bool publish(struct publisher *p, const struct msg *m, const char *traceparent, struct delivery *d)
 	__attribute__((warn_unused_result));
 
-/* A message that can't be used, as it came. */
-struct dead_letter {
-	const char *topic; /* where it was read; it goes to <topic>-dlt */
-	int32_t partition;
-	int64_t offset;
-	const void *key;
-	size_t key_bytes;
-	const void *value;
-	size_t value_bytes;
-	const char *headers; /* packed (common/kafka.h) */
-	size_t headers_bytes;
-	const char *reason;
-};
-/* All but the headers; `m` must outlive `ret`. */
+/* All but the headers, cut to fit; `m` must outlive `ret`. */
 void dead_letter_of(const rd_kafka_message_t *m, const char *reason, struct dead_letter *ret);
 /*
  * The original bytes and headers with x-dlt-reason, x-dlt-topic, x-dlt-partition, x-dlt-offset and

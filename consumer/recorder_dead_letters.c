@@ -19,8 +19,8 @@
 void recorder_item_bury(struct recorder_item *item, const char *reason)
 {
 	item->state = ITEM_DEAD;
-	snprintf(item->reason, sizeof(item->reason), "%.*s",
-		 (int)utf8_prefix(reason, strlen(reason), sizeof(item->reason) - 1), reason);
+	dead_letter_reason(item->key_bytes, item->value_bytes, reason, item->reason,
+			   sizeof(item->reason));
 }
 
 static void on_delivered(struct delivery *d, const char *error)
@@ -46,7 +46,7 @@ static void on_delivered(struct delivery *d, const char *error)
 
 struct dead_letter recorder_item_letter(const struct recorder *r, const struct recorder_item *item)
 {
-	return (struct dead_letter){
+	struct dead_letter l = {
 		.topic = r->topics[item->topic],
 		.partition = item->partition,
 		.offset = item->offset,
@@ -58,6 +58,9 @@ struct dead_letter recorder_item_letter(const struct recorder *r, const struct r
 		.headers_bytes = item->headers_bytes,
 		.reason = item->reason,
 	};
+
+	dead_letter_cut(&l);
+	return l;
 }
 
 /* False: no room now. */

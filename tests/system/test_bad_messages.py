@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages that can't be used: kept with their reason in a dead-letter topic, and their partition goes on."""
 
+import os
 import time
 import uuid
 
@@ -97,6 +98,27 @@ def test_each_goes_to_the_dead_letters_and_the_partition_goes_on(stack, registry
                 assert bytes(row["value"] or b"") == (values[offset] or b"") and row["reason"] and row["key"] == KEY.encode()
         assert stack.consumer.metric("carillon_dead_letters_total", topic=stack.topics.name(topic)) == 3 * len(values)
     assert stack.consumer.metric("carillon_dead_letters_total") == sum(3 * len(values) for values in bad.values())
+
+
+def test_one_that_is_too_large_for_its_letter(stack):
+    """As large as its topic takes, or much larger before it was compressed: told without its end, and its partition goes on."""
+    stack.start(FOLLOW_UP_ACCOUNT="vapi")
+    large = {"random": os.urandom((2 << 20) - 200), "spread": b"x" * (12 << 20)}
+    for topic in (DISPATCH, RESULT):
+        stack.topics.produce(topic, large["random"], partition=0, key=KEY)
+        stack.topics.produce(topic, large["spread"], partition=0, key=KEY, compressed=True)
+    stack.sim.script([{"action": {"outcome": "BUSY", "call_ms": 100}}])
+    stack.leads(6)
+    stack.wait_count(6, "calls", "outcome = 'BUSY' and decided_at is not null")
+    for role in GROUP_TOPICS:
+        stack.wait_until(lambda role=role: stack.topics.lag(role) == 0, 20, f"nothing left for {role}")
+    for topic in (DISPATCH, RESULT):
+        letters = stack.topics.read(topic + "-dlt")
+        assert [letter.headers["x-dlt-offset"] for letter in letters] == [b"0", b"1"]
+        for letter, value in zip(letters, large.values(), strict=True):
+            told = f"of {len(value) + len(KEY)} bytes {len(letter.raw) + len(KEY)} are kept: "
+            assert letter.headers["x-dlt-reason"].startswith(told.encode())
+            assert letter.key == KEY and 1_900_000 < len(letter.raw) < len(value) and value.startswith(letter.raw)
 
 
 def test_a_stranger_among_good_messages_spoils_none(stack):

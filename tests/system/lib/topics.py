@@ -110,9 +110,10 @@ class Topics:
         finally:
             reader.close()
 
-    def produce(self, topic: str, *values: bytes | None, partition: int, key: str | None = None) -> None:
+    def produce(self, topic: str, *values: bytes | None, partition: int, key: str | None = None, compressed: bool = False) -> None:
         """Writes bytes as they are into one partition; acknowledged when it returns."""
-        writer = Producer({"bootstrap.servers": self.brokers, "message.max.bytes": 2 << 20, "log_level": 0})
+        limits = {"compression.type": "gzip", "message.max.bytes": 20 << 20} if compressed else {"message.max.bytes": 2 << 20}
+        writer = Producer(limits | {"bootstrap.servers": self.brokers, "log_level": 0})
         errors: list[Any] = []
         for value in values:
             writer.produce(self.name(topic), value, key=key, partition=partition,
