@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reasons not to dial now: TABLE_ROW(NAME, text, final, description). Order is precedence; final ones end the follow-up (skipped, failed for no_dial_by), others hold it. */
+/* Reasons not to dial now: TABLE_ROW(NAME, text, final, description). Order is precedence; final ones end the follow-up (skipped), others hold it. */
 TABLE_ROW(NO_PHONE, "no_phone", 1, "the lead has no phone")
 TABLE_ROW(NUMBER, "number", 1, "the phone is no dialable number (shape, emergency, N11, premium)")
 TABLE_ROW(STAGE, "stage", 1, "the lead is closed or lost")

@@ -19,7 +19,7 @@ METRIC_ROW(UNDETERMINED_OPEN, "undetermined_calls", GAUGE, NULL, "calls whose fa
 METRIC_ROW(DEAD_LETTERS_OPEN, "dead_letters_open", GAUGE, NULL, "dead letters that nobody has replayed or discarded; counted up to 100000")
 METRIC_ROW(SCHEDULER_PASS, "scheduler_pass", HISTOGRAM, NULL, "time of one seed and claim pass")
 METRIC_ROW(JOBS, "jobs", COUNTER, "verdict", "jobs taken from Kafka, by the claim's verdict")
-METRIC_ROW(DISPATCHED, "dispatched", COUNTER, "result", "POSTs to providers, by result")
+METRIC_ROW(DISPATCHED, "dispatched", COUNTER, "result", "claimed jobs by result: not_sent and some of refused without a POST")
 METRIC_ROW(POST, "provider_post", HISTOGRAM, "account", "time from request to answer")
 METRIC_ROW(LATENESS, "dispatch_lateness", HISTOGRAM, NULL, "time from due_at to the POST")
 METRIC_ROW(POSTS_IN_FLIGHT, "posts_in_flight", GAUGE, NULL, "POSTs under way")
