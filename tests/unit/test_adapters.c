@@ -277,8 +277,7 @@ static void test_omni_answers(void **state)
 	CHECK_SHAPES(&omni_adapter, rows);
 	const struct http_answer a = answer_of(
 		200, "{\"success\":false,\"message\":\"Invalid phone number +12025550101\"}");
-	assert_string_equal(classify(&omni_adapter, &a).error,
-			    "Invalid phone number +*********01");
+	assert_string_equal(classify(&omni_adapter, &a).error, "Invalid phone number +*********01");
 }
 
 /* ---- Vapi ---- */
