@@ -66,7 +66,7 @@ static void prints_those_that_have_a_value(void **state)
 		"# HELP carillon_oldest_due_age_seconds age of the oldest follow-up that is due and not held\n"
 		"# TYPE carillon_oldest_due_age_seconds gauge\n"
 		"carillon_oldest_due_age_seconds{process=\"consumer\"} 1.5\n"
-		"# HELP carillon_dispatched_total POSTs to providers, by result\n"
+		"# HELP carillon_dispatched_total claimed jobs by result: not_sent and some of refused without a POST\n"
 		"# TYPE carillon_dispatched_total counter\n"
 		"carillon_dispatched_total{process=\"consumer\",result=\"accepted\"} 3\n");
 	free(text);
